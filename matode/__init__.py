@@ -1,0 +1,43 @@
+"""Matrix ODEs kept in low-rank form: dynamical low-rank approximation, its integrators, and their error bounds."""
+
+from matode.evaluations import Operator
+from matode.integrators import BUG, INTEGRATORS, KSL, LSK, AugmentedBUG, KSLStrang
+from matode.lowrank import LowRank
+from matode.protocols import Evaluation, Field, Integrator, NonFiniteError, State, Step
+from matode.solution import Solution
+from matode.solve import solve
+from matode.substeps import Reference, Repeated, RungeKutta, euler, heun, midpoint, rk4
+from matode.truncation import Absolute, Rank, Relative, Truncation
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BUG",
+    "INTEGRATORS",
+    "KSL",
+    "LSK",
+    "Absolute",
+    "AugmentedBUG",
+    "Evaluation",
+    "Field",
+    "Integrator",
+    "KSLStrang",
+    "LowRank",
+    "NonFiniteError",
+    "Operator",
+    "Rank",
+    "Reference",
+    "Relative",
+    "Repeated",
+    "RungeKutta",
+    "Solution",
+    "State",
+    "Step",
+    "Truncation",
+    "__version__",
+    "euler",
+    "heun",
+    "midpoint",
+    "rk4",
+    "solve",
+]

@@ -1,0 +1,245 @@
+"""The only door to array libraries.
+
+Everything else in ``matode`` and ``nn`` is written in the array-API standard and asks this module for what the
+standard leaves out: which namespace and device a value belongs to, how to bring it to the host and back, random
+numbers that are the same on every backend, and products with operators (dense, SciPy-sparse, ``LinearOperator``).
+
+``host`` is NumPy, for what lives on the host by nature: files, random generators, lists of times and ranks, and the
+singular values that decide a rank. It is never used for the values of a solve.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import array_api_compat
+import numpy as host
+from array_api_compat import device as device_of
+from array_api_compat import is_array_api_obj as is_array
+
+__all__ = [
+    "Array",
+    "Backend",
+    "adjoint",
+    "apply",
+    "as_dtype",
+    "default_rng",
+    "device_of",
+    "eps",
+    "eye_like",
+    "finite",
+    "from_host",
+    "get_backend",
+    "gpu_available",
+    "host",
+    "is_array",
+    "is_complex",
+    "is_floating",
+    "is_gpu",
+    "is_operator",
+    "is_scalar",
+    "is_sparse",
+    "mH",
+    "namespace",
+    "normal",
+    "scalar",
+    "to_host",
+    "zeros_like_shape",
+]
+
+Array = Any
+"""An array of any library that follows the array-API standard."""
+
+
+class Backend(NamedTuple):
+    """An array namespace, one of its devices, and its name."""
+
+    name: str
+    xp: Any
+    device: Any
+
+
+def namespace(*arrays: Array) -> Any:
+    """Return the (compatible) array namespace that all ``arrays`` share."""
+    return array_api_compat.array_namespace(*arrays)
+
+
+def get_backend(name: str = "numpy") -> Backend:
+    """Return the backend called ``name``: ``"numpy"``, ``"cupy"`` or ``"torch"``.
+
+    Raises
+    ------
+    ValueError
+        If the name is none of these.
+    RuntimeError
+        If ``"cupy"`` is asked for and no usable GPU is there; the message says why.
+    """
+    if name == "cupy":
+        available, reason = gpu_available()
+        if not available:
+            raise RuntimeError(reason)
+    elif name not in ("numpy", "torch"):
+        raise ValueError(f"unknown backend {name!r}: expected 'numpy', 'cupy' or 'torch'")
+    xp = importlib.import_module(f"array_api_compat.{name}")
+    return Backend(name, xp, device_of(xp.zeros(1)))
+
+
+def gpu_available() -> tuple[bool, str]:
+    """Return whether CuPy can compute on a GPU here, and one sentence that says why not."""
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError:
+        return False, (
+            "CuPy is not installed: pip install 'matode[gpu]' (CUDA 13) or 'matode[gpu12]' (CUDA 12) on a machine "
+            "with an NVIDIA GPU"
+        )
+    if not cupy.is_available():
+        return False, "CuPy is installed, but it finds no usable NVIDIA GPU or driver on this machine"
+    try:
+        works = int(cupy.arange(2).sum()) == 1
+    except Exception as error:
+        return False, f"CuPy finds a GPU but cannot compute on it: {error}"
+    return works, "" if works else "CuPy finds a GPU but computes wrong results on it"
+
+
+def to_host(x: Array) -> host.ndarray:
+    """Copy ``x`` to a NumPy array on the host. An explicit transfer: never call it inside an inner loop."""
+    if isinstance(x, host.ndarray):
+        return x
+    if hasattr(x, "get"):  # CuPy
+        return host.asarray(x.get())
+    if hasattr(x, "detach"):  # torch
+        return host.asarray(x.detach().cpu().resolve_conj().numpy())
+    xp = namespace(x)
+    return host.asarray(array_api_compat.to_device(x, xp.__array_namespace_info__().default_device()))
+
+
+def from_host(a: Any, like: Array, dtype: Any = None) -> Array:
+    """Copy host data ``a`` to the namespace and device of ``like`` (and to ``dtype``, where it is given)."""
+    xp = namespace(like)
+    return xp.asarray(host.array(a), dtype=dtype, device=device_of(like))
+
+
+def default_rng(seed: Any = None) -> host.random.Generator:
+    """Return a host random generator; the same seed gives the same numbers on every backend."""
+    return host.random.default_rng(seed)
+
+
+def normal(
+    rng: host.random.Generator, shape: Sequence[int], backend: Backend, dtype: str = "float64"
+) -> Array:
+    """Draw standard normal numbers on the host and move them to ``backend``.
+
+    A complex dtype gives independent real and imaginary parts, each of variance 1/2.
+    """
+    values = rng.standard_normal(tuple(shape))
+    if dtype.startswith("complex"):
+        values = (values + 1j * rng.standard_normal(tuple(shape))) / math.sqrt(2)
+    return backend.xp.asarray(values.astype(dtype), device=backend.device)
+
+
+def is_gpu(x: Array) -> bool:
+    """Whether ``x`` lives on a GPU, where small factorisations are better done on the host."""
+    return bool(array_api_compat.is_cupy_array(x)) or str(getattr(x, "device", "")).startswith("cuda")
+
+
+def is_complex(x: Array) -> bool:
+    """Whether ``x`` has a complex dtype."""
+    return bool(namespace(x).isdtype(x.dtype, "complex floating"))
+
+
+def is_floating(x: Array) -> bool:
+    """Whether ``x`` has a real or complex floating-point dtype."""
+    return bool(namespace(x).isdtype(x.dtype, ("real floating", "complex floating")))
+
+
+def as_dtype(x: Array, dtype: Any) -> Array:
+    """Return ``x`` with ``dtype``; the same object when it has it already."""
+    return x if x.dtype == dtype else namespace(x).astype(x, dtype)
+
+
+def eps(x: Array) -> float:
+    """Return the unit of rounding of ``x``'s dtype."""
+    return float(namespace(x).finfo(x.dtype).eps)
+
+
+def eye_like(k: int, like: Array) -> Array:
+    """Return the k x k identity with the dtype and device of ``like``."""
+    return namespace(like).eye(k, dtype=like.dtype, device=device_of(like))
+
+
+def zeros_like_shape(shape: Sequence[int], like: Array) -> Array:
+    """Return zeros of ``shape`` with the dtype and device of ``like``."""
+    return namespace(like).zeros(tuple(shape), dtype=like.dtype, device=device_of(like))
+
+
+def mH(x: Array) -> Array:
+    """Return the conjugate transpose; a view, without a copy, when ``x`` is real."""
+    return namespace(x).conj(x.mT) if is_complex(x) else x.mT
+
+
+def finite(x: Array) -> bool:
+    """Whether every entry is finite. One number crosses to the host."""
+    xp = namespace(x)
+    return bool(xp.all(xp.isfinite(x)))
+
+
+def is_scalar(c: Any) -> bool:
+    """Whether ``c`` is a number: Python's, NumPy's, or a 0-d array."""
+    return isinstance(c, int | float | complex | host.generic) or (is_array(c) and c.ndim == 0)
+
+
+def scalar(c: Any) -> Any:
+    """Return ``c`` as a Python number, so that it never widens a dtype; a 0-d device array stays where it is."""
+    return c.item() if isinstance(c, host.generic | host.ndarray) else c
+
+
+def is_sparse(A: Any) -> bool:
+    """Whether ``A`` is a sparse matrix or array of SciPy, or of CuPy."""
+    for library in ("scipy.sparse", "cupyx.scipy.sparse"):
+        module = sys.modules.get(library)
+        if module is not None and module.issparse(A):
+            return True
+    return False
+
+
+def is_operator(A: Any) -> bool:
+    """Whether ``A`` is a SciPy (or CuPy) ``LinearOperator``."""
+    for library in ("scipy.sparse.linalg", "cupyx.scipy.sparse.linalg"):
+        module = sys.modules.get(library)
+        if module is not None and isinstance(A, module.LinearOperator):
+            return True
+    return False
+
+
+def adjoint(A: Any) -> Any:
+    """Return the conjugate transpose of an array, a sparse matrix or a ``LinearOperator``."""
+    if is_array(A):
+        return mH(A)
+    if is_operator(A):
+        return A.H
+    return A.conj().T if host.dtype(A.dtype).kind == "c" else A.T
+
+
+def apply(A: Any, X: Array) -> Array:
+    """Return ``A @ X`` for a tall ``X``, where ``A`` is an array, a sparse matrix or a ``LinearOperator``.
+
+    Raises
+    ------
+    TypeError
+        If ``A`` lives on the host and ``X`` does not.
+    """
+    if is_array(A):
+        xp = namespace(A, X)
+        dtype = xp.result_type(A, X)
+        return as_dtype(A, dtype) @ as_dtype(X, dtype)
+    if type(A).__module__.startswith("scipy.") and not isinstance(X, host.ndarray):
+        raise TypeError(
+            f"a SciPy {type(A).__name__} acts on NumPy arrays, but the factors are {type(X).__module__} arrays: "
+            "convert the operator to that library first (for CuPy: cupyx.scipy.sparse)"
+        )
+    return A @ X

@@ -1,0 +1,315 @@
+"""Matrices known by their actions: what a field may return besides a :class:`~matode.LowRank`.
+
+All of them share one arithmetic (`Lazy`): sums and products are kept as they are written and act term by term.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any
+
+from matode._array import Array, adjoint, apply, is_array, is_operator, is_scalar, is_sparse, mH, scalar
+
+if TYPE_CHECKING:
+    from matode.lowrank import LowRank
+
+__all__ = ["DenseEvaluation", "Lazy", "Operator", "Sum", "as_evaluation", "is_evaluation"]
+
+
+class Lazy:
+    """Arithmetic that every matrix of this package shares, with foreign operands on either side.
+
+    A subclass gives ``shape``, ``right``, ``left``, ``full``, ``_scaled(c)``, ``_multiplied_left(A)`` (``A @ self``),
+    ``_multiplied_right(B)`` (``self @ B``) and ``_hadamard(other)``.
+    """
+
+    # foreign arrays must leave the operators to us: NumPy, CuPy, SciPy sparse, torch
+    __slots__ = ("__weakref__", "shape")
+    __array_ufunc__ = None
+    __array_priority__ = 1000.0
+
+    shape: tuple[int, int]
+
+    def right(self, V: Array) -> Array:
+        """Return ``F @ V`` for a thin V, (n, k)."""
+        raise NotImplementedError
+
+    def left(self, U: Array) -> Array:
+        """Return ``F* @ U`` for a thin U, (m, k)."""
+        raise NotImplementedError
+
+    def galerkin(self, U: Array, V: Array) -> Array:
+        """Return ``U* @ F @ V``."""
+        return mH(U) @ self.right(V)
+
+    def factors(self) -> LowRank | None:
+        """Return the value as a LowRank where it is one, else None."""
+        return None
+
+    def full(self) -> Array:
+        """Return the m x n array."""
+        raise NotImplementedError
+
+    def _scaled(self, c: Any) -> Lazy:
+        raise NotImplementedError
+
+    def _multiplied_left(self, A: Any) -> Lazy:
+        raise NotImplementedError
+
+    def _multiplied_right(self, B: Any) -> Lazy:
+        raise NotImplementedError
+
+    def _hadamard(self, other: Any) -> Any:
+        """Multiply entry by entry with an m x n array, where forming m x n costs no more than the operand did."""
+        return self.full() * other
+
+    def __add__(self, other: Any) -> Any:
+        if is_scalar(other) and not is_array(other) and other == 0:  # so that sum() works
+            return self
+        other = as_evaluation(other, None)
+        return NotImplemented if other is None else _summed(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        if is_scalar(other) and not is_array(other) and other == 0:
+            return self
+        other = as_evaluation(other, None)
+        return NotImplemented if other is None else _summed(other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        other = as_evaluation(other, None)
+        return NotImplemented if other is None else _summed(self, -other)
+
+    def __rsub__(self, other: Any) -> Any:
+        other = as_evaluation(other, None)
+        return NotImplemented if other is None else _summed(other, -self)
+
+    def __neg__(self) -> Any:
+        return self._scaled(-1.0)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __mul__(self, other: Any) -> Any:
+        if is_scalar(other):
+            return self._scaled(scalar(other))
+        if isinstance(other, Lazy) or is_array(other) or is_sparse(other):
+            if tuple(other.shape) != self.shape:
+                raise ValueError(
+                    f"the entrywise product needs equal shapes, got {self.shape} and {tuple(other.shape)} (write @ "
+                    "for the matrix product)"
+                )
+            return self._hadamard(other)
+        return NotImplemented
+
+    def __rmul__(self, other: Any) -> Any:
+        if is_sparse(other) and not hasattr(other, "__array_namespace__") and _is_matrix_class(other):
+            return self.__rmatmul__(other)  # SciPy's matrix classes write * for the matrix product
+        return self.__mul__(other)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._scaled(1.0 / scalar(other)) if is_scalar(other) else NotImplemented
+
+    def __matmul__(self, other: Any) -> Any:
+        if not _is_matrix(other):
+            return NotImplemented
+        _check_inner(self.shape, other.shape)
+        if is_array(other) and other.ndim == 1:
+            return self.right(other[:, None])[:, 0]
+        if isinstance(other, Lazy):
+            if other.factors() is not None and self.factors() is None:
+                return other._multiplied_left(self)
+            other = _unwrapped(other)
+        return self._multiplied_right(other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        if not _is_matrix(other):
+            return NotImplemented
+        _check_inner(other.shape, self.shape)
+        if is_array(other) and other.ndim == 1:
+            return mH(self.left(mH(other[None, :])))[0, :]
+        return self._multiplied_left(other)
+
+
+class DenseEvaluation(Lazy):
+    """A dense m x n array."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.shape = tuple(array.shape)
+
+    def right(self, V: Array) -> Array:
+        """Return ``F @ V``."""
+        return apply(self.array, V)
+
+    def left(self, U: Array) -> Array:
+        """Return ``F* @ U``."""
+        return apply(mH(self.array), U)
+
+    def full(self) -> Array:
+        """Return the array itself."""
+        return self.array
+
+    def _scaled(self, c: Any) -> DenseEvaluation:
+        return DenseEvaluation(c * self.array)
+
+    def _multiplied_left(self, A: Any) -> DenseEvaluation:
+        return DenseEvaluation(apply(A, self.array))
+
+    def _multiplied_right(self, B: Any) -> DenseEvaluation:
+        return DenseEvaluation(mH(apply(adjoint(B), mH(self.array))))
+
+    def _hadamard(self, other: Any) -> DenseEvaluation:
+        return DenseEvaluation(self.array * (other.full() if isinstance(other, Lazy) else other))
+
+
+class Operator(Lazy):
+    """A sparse matrix, a ``LinearOperator`` or an array, known by its products alone.
+
+    Wrap a ``LinearOperator`` in it to write it on the left of a low-rank value, ``Operator(A) @ Y``: SciPy's own ``@``
+    does not hand over to foreign operands. ``Y @ A`` needs no wrapping.
+    """
+
+    __slots__ = ("A",)
+
+    def __init__(self, A: Any) -> None:
+        if not (is_array(A) or is_sparse(A) or is_operator(A)):
+            raise TypeError(f"expected an array, a sparse matrix or a LinearOperator, got {type(A).__name__}")
+        self.A = A
+        self.shape = tuple(A.shape)
+
+    @property
+    def mH(self) -> Operator:
+        """The conjugate transpose."""
+        return Operator(adjoint(self.A))
+
+    def right(self, V: Array) -> Array:
+        """Return ``A @ V``."""
+        return apply(self.A, V)
+
+    def left(self, U: Array) -> Array:
+        """Return ``A* @ U``."""
+        return apply(adjoint(self.A), U)
+
+    def full(self) -> Array:
+        """Return the entries as a dense array."""
+        if is_array(self.A):
+            return self.A
+        if is_sparse(self.A):
+            return self.A.toarray()
+        raise TypeError("a LinearOperator has no entries to return: use its products")
+
+    def _scaled(self, c: Any) -> Operator:
+        return Operator(c * self.A)
+
+    def _multiplied_left(self, A: Any) -> Operator:
+        return Operator(A @ self.A)
+
+    def _multiplied_right(self, B: Any) -> Operator:
+        return Operator(self.A @ B)
+
+    def _hadamard(self, other: Any) -> Any:
+        return other * self.A
+
+
+class Sum(Lazy):
+    """A sum whose terms act one by one."""
+
+    __slots__ = ("terms",)
+
+    def __init__(self, terms: tuple[Any, ...]) -> None:
+        self.terms = terms
+        self.shape = terms[0].shape
+
+    def right(self, V: Array) -> Array:
+        """Return ``F @ V``."""
+        return reduce(add, (term.right(V) for term in self.terms))
+
+    def left(self, U: Array) -> Array:
+        """Return ``F* @ U``."""
+        return reduce(add, (term.left(U) for term in self.terms))
+
+    def galerkin(self, U: Array, V: Array) -> Array:
+        """Return ``U* @ F @ V``."""
+        return reduce(add, (term.galerkin(U, V) for term in self.terms))
+
+    def factors(self) -> LowRank | None:
+        """Return the sum as a LowRank where every term is one, else None."""
+        parts = [term.factors() for term in self.terms]
+        return None if any(part is None for part in parts) else reduce(add, parts)
+
+    def full(self) -> Array:
+        """Return the m x n array."""
+        return reduce(add, (term.full() for term in self.terms))
+
+    def _scaled(self, c: Any) -> Sum:
+        return Sum(tuple(c * term for term in self.terms))
+
+    def _multiplied_left(self, A: Any) -> Sum:
+        return Sum(tuple(_hidden(A) @ term for term in self.terms))
+
+    def _multiplied_right(self, B: Any) -> Sum:
+        return Sum(tuple(term @ B for term in self.terms))
+
+    def _hadamard(self, other: Any) -> Any:
+        return reduce(add, (as_evaluation(term * other, self.shape) for term in self.terms))
+
+
+def is_evaluation(value: Any) -> bool:
+    """Whether ``value`` has the actions of an :class:`~matode.protocols.Evaluation`."""
+    return all(callable(getattr(value, name, None)) for name in ("right", "left", "galerkin", "full"))
+
+
+def as_evaluation(value: Any, shape: tuple[int, ...] | None) -> Any:
+    """Return ``value`` as an evaluation, or None where it is no matrix.
+
+    ``shape`` is what a matrix must have; None means any.
+    """
+    if not is_evaluation(value):
+        if is_array(value):
+            value = DenseEvaluation(value)
+        elif is_sparse(value) or is_operator(value):
+            value = Operator(value)
+        else:
+            return None
+    if shape is not None and tuple(value.shape) != tuple(shape):
+        raise ValueError(f"expected shape {tuple(shape)}, got {tuple(value.shape)}")
+    return value
+
+
+def _summed(a: Any, b: Any) -> Any:
+    if a.shape != b.shape:
+        raise ValueError(f"cannot add matrices of shapes {a.shape} and {b.shape}")
+    if isinstance(a, DenseEvaluation) and isinstance(b, DenseEvaluation):
+        return DenseEvaluation(a.array + b.array)
+    terms = (*(a.terms if isinstance(a, Sum) else (a,)), *(b.terms if isinstance(b, Sum) else (b,)))
+    return Sum(terms)
+
+
+def _hidden(A: Any) -> Any:
+    """Return ``A`` so that ``A @ term`` reaches the term's operator, also for a LinearOperator."""
+    return Operator(A) if is_operator(A) else A
+
+
+def _unwrapped(value: Lazy) -> Any:
+    """Return what a wrapped dense or sparse matrix holds; a low-rank value as it is."""
+    if isinstance(value, DenseEvaluation):
+        return value.array
+    if isinstance(value, Operator):
+        return value.A
+    return value if value.factors() is not None else value.full()
+
+
+def _is_matrix(value: Any) -> bool:
+    return isinstance(value, Lazy) or is_array(value) or is_sparse(value) or is_operator(value)
+
+
+def _is_matrix_class(A: Any) -> bool:
+    return any(cls.__name__ == "spmatrix" for cls in type(A).__mro__)
+
+
+def _check_inner(left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    if left[-1] != right[0]:
+        raise ValueError(f"the matrix product needs equal inner sizes, got shapes {tuple(left)} and {tuple(right)}")

@@ -1,0 +1,125 @@
+"""The three moves that every splitting and BUG method is made of: the K-, L- and S-flow.
+
+For a state of several blocks all of them move at once, so that coupled blocks see each other. A dense block takes part
+in every flow as it is: it moves by the field, with the flow's sign.
+
+=====  ==============================  ================  ==================
+flow   equation                        start             kept fixed
+=====  ==============================  ================  ==================
+K      K' = F(t, K V*) V               K(t) = U S        V
+L      L' = F(t, U L*)* U              L(t) = V S*       U
+S      S' = sign U* F(t, U S V*) V     S(t) = S          U and V
+=====  ==============================  ================  ==================
+
+Each flow accepts ``first``, the right-hand side at its start where that is known: the K- and L-flow, and the S-flow of an
+augmented basis, all start from the same matrix, and one evaluation serves them all. ``k_rhs``, ``l_rhs`` and ``s_rhs``
+give these values from an evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from matode._array import Array, as_dtype, finite, mH
+from matode.lowrank import LowRank
+from matode.protocols import Block, Evaluation, Field, NonFiniteError, State, Substep
+
+__all__ = ["k_flow", "k_rhs", "l_flow", "l_rhs", "s_flow", "s_rhs"]
+
+Blocks = tuple[Array, ...]
+
+
+def k_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
+    """Return F V per low-rank block, F itself per dense block."""
+    return tuple(_act(f, y, lambda f, y: f.right(y.V)) for f, y in zip(F, Y, strict=True))
+
+
+def l_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
+    """Return F* U per low-rank block, F itself per dense block."""
+    return tuple(_act(f, y, lambda f, y: f.left(y.U)) for f, y in zip(F, Y, strict=True))
+
+
+def s_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
+    """Return U* F V per low-rank block, F itself per dense block."""
+    return tuple(_act(f, y, lambda f, y: f.galerkin(y.U, y.V)) for f, y in zip(F, Y, strict=True))
+
+
+def k_flow(
+    field: Field, t: float, h: float, Y: Sequence[Block], substep: Substep, first: Blocks | None = None
+) -> Blocks:
+    """Solve ``K' = F(t, K V*) V`` from t to t + h and return K(t + h), or the dense block, per block."""
+    return _flow("K", field, t, h, Y, substep, first, lambda y: y.U @ y.S, lambda y, K: LowRank(K, None, y.V), k_rhs)
+
+
+def l_flow(
+    field: Field, t: float, h: float, Y: Sequence[Block], substep: Substep, first: Blocks | None = None
+) -> Blocks:
+    """Solve ``L' = F(t, U L*)* U`` from t to t + h and return L(t + h), or the dense block, per block."""
+    return _flow(
+        "L", field, t, h, Y, substep, first, lambda y: y.V @ mH(y.S), lambda y, L: LowRank(y.U, None, L), l_rhs
+    )
+
+
+def s_flow(
+    field: Field,
+    t: float,
+    h: float,
+    Y: Sequence[Block],
+    substep: Substep,
+    first: Blocks | None = None,
+    *,
+    sign: float = 1.0,
+) -> Blocks:
+    """Solve ``S' = sign U* F(t, U S V*) V`` from t to t + h and return S(t + h), or the dense block, per block.
+
+    ``sign=-1`` is the S-step of projector splitting: it runs against the field, while the time inside F goes forward.
+    """
+
+    def rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
+        moves = s_rhs(F, Y)
+        return moves if sign == 1.0 else tuple(sign * move for move in moves)
+
+    return _flow("S", field, t, h, Y, substep, first, lambda y: y.S, lambda y, S: LowRank(y.U, S, y.V), rhs)
+
+
+def _act(f: Evaluation, y: Block, action: Callable[[Evaluation, LowRank], Array]) -> Array:
+    """Return the action on a low-rank block, or the values of a dense block, in the block's dtype."""
+    return as_dtype(action(f, y) if isinstance(y, LowRank) else f.full(), y.dtype)
+
+
+def _flow(
+    name: str,
+    field: Field,
+    t: float,
+    h: float,
+    Y: Sequence[Block],
+    substep: Substep,
+    first: Blocks | None,
+    start: Callable[[LowRank], Array],
+    lift: Callable[[LowRank, Array], LowRank],
+    rhs: Callable[[Sequence[Evaluation], Sequence[Block]], Blocks],
+) -> Blocks:
+    """Run one substep on the moving factors; everything a flow is, is in ``start``, ``lift`` and ``rhs``."""
+
+    def f(s: float, Z: Blocks) -> Blocks:
+        state = State(lift(y, z) if isinstance(y, LowRank) else z for y, z in zip(Y, Z, strict=True))
+        return rhs(field(s, state), Y)
+
+    Z = tuple(start(y) if isinstance(y, LowRank) else y for y in Y)
+    moved = substep(f, t, h, Z, first)
+    if not all(finite(z) for z in moved):
+        raise NonFiniteError(_diagnosis(name, f, t, h, Y, Z, moved))
+    return moved
+
+
+def _diagnosis(name: str, f: Any, t: float, h: float, Y: Sequence[Block], Z: Blocks, moved: Blocks) -> str:
+    """Say which block became NaN or inf, and whether F gave it or the step ran away."""
+    i = next(i for i, z in enumerate(moved) if not finite(z))
+    shape = " x ".join(map(str, Y[i].shape))
+    if not finite(f(t, Z)[i]):
+        return f"F(t, Y) returned NaN or inf at t = {t:g}, in block {i} ({shape})"
+    return (
+        f"the {name}-step from t = {t:g} with h = {h:g} gave NaN or inf in block {i} ({shape}): F returned it inside the "
+        "step, or the step is unstable (try a smaller h)"
+    )

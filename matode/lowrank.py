@@ -1,0 +1,402 @@
+"""Low-rank matrices Y = U S V* and their arithmetic, which never forms an m x n array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, reduce
+from operator import add
+from typing import Any, NamedTuple
+
+from matode import linalg
+from matode._array import (
+    Array,
+    Backend,
+    adjoint,
+    apply,
+    as_dtype,
+    default_rng,
+    device_of,
+    eye_like,
+    from_host,
+    get_backend,
+    host,
+    is_array,
+    is_complex,
+    is_floating,
+    is_sparse,
+    mH,
+    namespace,
+    normal,
+    to_host,
+    zeros_like_shape,
+)
+from matode.evaluations import Lazy, Operator
+from matode.truncation import Truncation
+
+__all__ = ["LowRank"]
+
+
+class _Term(NamedTuple):
+    """One product U S V*; S is None for the identity."""
+
+    U: Array
+    S: Array | None
+    V: Array
+
+
+class LowRank(Lazy):
+    """An immutable m x n matrix ``Y = U S V*`` of low rank.
+
+    Parameters
+    ----------
+    U : (m, p) array
+        Any columns; the integrators keep them orthonormal.
+    S : (p, q) array or None
+        The core: need not be square, diagonal or invertible. None is the identity.
+    V : (n, q) array
+        Any columns. Note the star: ``Y = U @ S @ V.conj().T``.
+
+    Raises
+    ------
+    TypeError
+        If a factor is no array, or not of a floating-point dtype.
+    ValueError
+        If the shapes do not fit together.
+
+    Notes
+    -----
+    ``A @ Y``, ``Y @ B``, ``Y + Z``, ``c * Y``, ``Y * Z`` (entry by entry), ``Y.mT`` and ``Y.mH`` are low-rank values
+    again. Sums are kept as lists of terms; their factors are put side by side only when ``U``, ``S`` or ``V`` is asked
+    for. Adding a dense or sparse matrix gives a lazy sum, which a field may return. A value is an
+    :class:`~matode.protocols.Evaluation` of itself.
+
+    The arrays are not copied: do not change them afterwards.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Y = LowRank(np.ones((4, 1)), np.eye(1), np.ones((3, 1)))
+    >>> (2 * Y + Y).to_dense()[0, 0].item()
+    3.0
+    """
+
+    def __init__(self, U: Array, S: Array | None, V: Array) -> None:
+        self._set(_checked(U, S, V))
+
+    def _set(self, *terms: _Term) -> None:
+        self._terms = terms
+        self.shape = (int(terms[0].U.shape[0]), int(terms[0].V.shape[0]))
+
+    @classmethod
+    def _of(cls, *terms: _Term) -> LowRank:
+        """Make a value of terms that are known to be consistent."""
+        Y = cls.__new__(cls)
+        Y._set(*terms)
+        return Y
+
+    @classmethod
+    def from_dense(cls, A: Array, truncation: Truncation) -> LowRank:
+        """Return the truncated singular value decomposition of an m x n array."""
+        P, s, Q, _ = linalg.truncated_svd(A, truncation)
+        return cls(P, _diagonal(s, A), Q)
+
+    @classmethod
+    def random(
+        cls,
+        shape: tuple[int, int],
+        rank: int,
+        *,
+        singular_values: Sequence[float] | None = None,
+        rng: Any = None,
+        dtype: str = "float64",
+        backend: Backend | None = None,
+    ) -> LowRank:
+        """Draw Haar-distributed orthonormal bases around given singular values, in a random gauge (S is dense).
+
+        Parameters
+        ----------
+        shape : (m, n)
+            Both at least ``rank``.
+        rank : int
+            Number of columns of U and V.
+        singular_values : sequence of float, optional
+            As many as ``rank``; all ones where not given.
+        rng : seed or numpy.random.Generator, optional
+            The same seed gives the same matrix on every backend.
+        dtype : str
+            ``"float32"``, ``"float64"``, ``"complex64"`` or ``"complex128"``.
+        backend : Backend, optional
+            Where to put it; NumPy where not given.
+        """
+        m, n = shape
+        if not 1 <= rank <= min(m, n):
+            raise ValueError(f"a random matrix of shape {shape} needs a rank between 1 and {min(m, n)}, got {rank}")
+        s = [1.0] * rank if singular_values is None else list(singular_values)
+        if len(s) != rank:
+            raise ValueError(f"expected {rank} singular values, one per column, got {len(s)}")
+        backend = get_backend() if backend is None else backend
+        rng = default_rng(rng)
+        U, V, P, Q = (_haar(rng, k, rank, backend, dtype) for k in (m, n, rank, rank))
+        return cls(U, (P * from_host(s, P, P.dtype)[None, :]) @ mH(Q), V)
+
+    @cached_property
+    def _joined(self) -> _Term:
+        """The factors, put side by side where the value is a sum."""
+        if len(self._terms) == 1:
+            U, S, V = self._terms[0]
+            return _Term(U, eye_like(U.shape[1], U) if S is None else S, V)
+        xp = namespace(self.head)
+        cores = [eye_like(U.shape[1], U) if S is None else S for U, S, V in self._terms]
+        widths = [S.shape[1] for S in cores]
+        rows = []
+        for i, S in enumerate(cores):
+            before, after = sum(widths[:i]), sum(widths[i + 1 :])
+            parts = [zeros_like_shape((S.shape[0], before), S), S, zeros_like_shape((S.shape[0], after), S)]
+            rows.append(xp.concat(parts, axis=1))
+        return _Term(
+            xp.concat([term.U for term in self._terms], axis=1),
+            xp.concat(rows, axis=0),
+            xp.concat([term.V for term in self._terms], axis=1),
+        )
+
+    @property
+    def U(self) -> Array:
+        """Left factor, (m, p)."""
+        return self._joined.U
+
+    @property
+    def S(self) -> Array:
+        """Core, (p, q)."""
+        return self._joined.S  # type: ignore[return-value]
+
+    @property
+    def V(self) -> Array:
+        """Right factor, (n, q)."""
+        return self._joined.V
+
+    @property
+    def head(self) -> Array:
+        """The first left factor: an array to ask for dtype, device and namespace, without joining a sum."""
+        return self._terms[0].U
+
+    @property
+    def rank(self) -> int:
+        """Width of the factorisation, min(p, q): an upper bound of the rank of the matrix."""
+        p, q = (sum(int(F.shape[1]) for F in factors) for factors in zip(*((t.U, t.V) for t in self._terms), strict=True))
+        return min(p, q)
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype that all factors share."""
+        return self.head.dtype
+
+    @property
+    def device(self) -> Any:
+        """The device that all factors share."""
+        return device_of(self.head)
+
+    @property
+    def mH(self) -> LowRank:
+        """The conjugate transpose."""
+        return LowRank._of(*(_Term(V, None if S is None else mH(S), U) for U, S, V in self._terms))
+
+    @property
+    def mT(self) -> LowRank:
+        """The transpose."""
+        return self.conj().mH
+
+    T = mT
+
+    def conj(self) -> LowRank:
+        """Return the complex conjugate."""
+        if not is_complex(self.head):
+            return self
+        xp = namespace(self.head)
+        return LowRank._of(
+            *(_Term(xp.conj(U), None if S is None else xp.conj(S), xp.conj(V)) for U, S, V in self._terms)
+        )
+
+    def astype(self, dtype: Any) -> LowRank:
+        """Return the value with another dtype (an array-API dtype of its namespace)."""
+        return LowRank._of(
+            *(
+                _Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype))
+                for U, S, V in self._terms
+            )
+        )
+
+    def right(self, V: Array) -> Array:
+        """Return ``Y @ V`` as a dense (m, k) array, for a thin ``V`` of shape (n, k)."""
+        return reduce(add, (t.U @ _core_times(t.S, mH(t.V) @ V) for t in self._terms))
+
+    def left(self, U: Array) -> Array:
+        """Return ``Y* @ U`` as a dense (n, k) array, for a thin ``U`` of shape (m, k)."""
+        return reduce(add, (t.V @ _core_times(None if t.S is None else mH(t.S), mH(t.U) @ U) for t in self._terms))
+
+    def galerkin(self, U: Array, V: Array) -> Array:
+        """Return ``U* @ Y @ V``, (k, l)."""
+        return reduce(add, ((mH(U) @ t.U) @ _core_times(t.S, mH(t.V) @ V) for t in self._terms))
+
+    def factors(self) -> LowRank:
+        """Return the value itself: it is its own low-rank form."""
+        return self
+
+    def to_dense(self) -> Array:
+        """Return the m x n array."""
+        return reduce(add, (_times_core(t.U, t.S) @ mH(t.V) for t in self._terms))
+
+    full = to_dense
+
+    def entries(self, rows: Array, columns: Array) -> Array:
+        """Return the entries Y[rows[k], columns[k]], (k,), without forming the others."""
+        xp = namespace(self.head)
+        values = [
+            xp.sum(
+                xp.take(_times_core(t.U, t.S), rows, axis=0) * xp.take(xp.conj(t.V) if is_complex(t.V) else t.V, columns, axis=0),
+                axis=1,
+            )
+            for t in self._terms
+        ]
+        return reduce(add, values)
+
+    def inner(self, other: LowRank) -> Any:
+        """Return the Frobenius inner product ``<Y, Z> = trace(Y* Z)`` as a Python number."""
+        xp = namespace(self.U)
+        value = xp.sum((xp.conj(self.S) if is_complex(self.S) else self.S) * other.galerkin(self.U, self.V))
+        return complex(value) if is_complex(value) else float(value)
+
+    def norm(self) -> float:
+        """Return the Frobenius norm, accurate to rounding also for a sum whose terms cancel."""
+        _, R_U = linalg.qr(self.U)
+        _, R_V = linalg.qr(self.V)
+        return float(namespace(R_U).linalg.matrix_norm(R_U @ self.S @ mH(R_V)))
+
+    def orthonormal(self) -> LowRank:
+        """Return the same matrix with orthonormal bases (the core is then square or rectangular, not diagonal)."""
+        Q_U, R_U = linalg.qr(self.U)
+        Q_V, R_V = linalg.qr(self.V)
+        return LowRank._of(_Term(Q_U, R_U @ self.S @ mH(R_V), Q_V))
+
+    def truncate(self, rule: Truncation) -> LowRank:
+        """Return the best approximation of the rank that ``rule`` picks, with orthonormal bases and diagonal core."""
+        Y = self.orthonormal()
+        P, s, Q, _ = linalg.truncated_svd(Y.S, rule)
+        return LowRank._of(_Term(Y.U @ P, _diagonal(s, P), Y.V @ Q))
+
+    def singular_values(self) -> host.ndarray:
+        """Return the min(p, q) leading singular values, descending, on the host."""
+        S = self.orthonormal().S
+        return to_host(namespace(S).linalg.svdvals(S))
+
+    def _scaled(self, c: Any) -> LowRank:
+        if is_array(c):  # a 0-d array stays on its device; a real one must not widen the factors
+            c = as_dtype(c, namespace(c).result_type(c, self.head) if is_complex(c) else self.dtype)
+        terms = []
+        for U, S, V in self._terms:
+            S = c * (eye_like(U.shape[1], U) if S is None else S)
+            terms.append(_checked(U, S, V))
+        return LowRank._of(*terms)
+
+    def _multiplied_left(self, A: Any) -> LowRank:
+        if isinstance(A, LowRank):
+            return A._multiplied_right(self)
+        if isinstance(A, Lazy):
+            return LowRank._of(*(_checked(A.right(U), S, V) for U, S, V in self._terms))
+        return LowRank._of(*(_checked(apply(A, U), S, V) for U, S, V in self._terms))
+
+    def _multiplied_right(self, B: Any) -> LowRank:
+        if isinstance(B, LowRank):
+            U, S, V = self._joined
+            return LowRank._of(*(_checked(U, S @ _times_core(mH(V) @ t.U, t.S), t.V) for t in B._terms))
+        if isinstance(B, Lazy):  # a lazy sum of low-rank values
+            return self._multiplied_right(B.factors())
+        star = adjoint(B)
+        return LowRank._of(*(_checked(U, S, apply(star, V)) for U, S, V in self._terms))
+
+    def _hadamard(self, other: Any) -> Any:
+        if isinstance(other, Operator):
+            other = other.A
+        if isinstance(other, LowRank):
+            U, S, V = self._joined
+            W, T, Z = other._joined
+            return LowRank(_row_products(U, W), _kron(S, T), _row_products(V, Z))
+        if is_sparse(other):  # only the entries of the pattern are needed
+            pattern = other.tocoo()
+            values = pattern.data * self.entries(pattern.row, pattern.col)
+            return Operator(type(pattern)((values, (pattern.row, pattern.col)), shape=self.shape).tocsr())
+        if isinstance(other, Lazy):
+            return other._hadamard(self)
+        return self.to_dense() * other
+
+    def __add__(self, other: Any) -> Any:
+        if isinstance(other, LowRank):
+            if other.shape != self.shape:
+                raise ValueError(f"cannot add low-rank matrices of shapes {self.shape} and {other.shape}")
+            dtype = namespace(self.head).result_type(self.dtype, other.dtype)
+            a, b = (Y if Y.dtype == dtype else Y.astype(dtype) for Y in (self, other))
+            return LowRank._of(*a._terms, *b._terms)
+        return super().__add__(other)
+
+    def __sub__(self, other: Any) -> Any:
+        return self + (-other) if isinstance(other, LowRank) else super().__sub__(other)
+
+    def __pow__(self, k: int) -> LowRank:
+        """Return the entrywise power, by repeated products: a rank r becomes r^k."""
+        if not isinstance(k, int) or k < 1:
+            return NotImplemented
+        return self if k == 1 else self * self ** (k - 1)
+
+    def __repr__(self) -> str:
+        m, n = self.shape
+        return f"LowRank({m} x {n}, rank {self.rank}, {self.dtype})"
+
+
+def _checked(U: Array, S: Array | None, V: Array) -> _Term:
+    """Return the term with one dtype, after checking that the shapes fit."""
+    for name, X in (("U", U), ("S", S), ("V", V)):
+        if X is None and name == "S":
+            continue
+        if not is_array(X):
+            raise TypeError(f"{name} must be an array, got {type(X).__name__}")
+        if X.ndim != 2:
+            raise ValueError(f"{name} must be a matrix, got {X.ndim} dimensions (shape {tuple(X.shape)})")
+        if not is_floating(X):
+            raise TypeError(f"{name} must have a real or complex floating-point dtype, got {X.dtype}")
+    p, q = U.shape[1], V.shape[1]
+    if (p != q) if S is None else (tuple(S.shape) != (p, q)):
+        core = "the identity" if S is None else f"{tuple(S.shape)}"
+        raise ValueError(f"U {tuple(U.shape)}, S {core} and V {tuple(V.shape)} do not fit: S must be {(p, q)}")
+    if U.dtype == V.dtype and (S is None or S.dtype == U.dtype):
+        return _Term(U, S, V)
+    dtype = namespace(U).result_type(U, V) if S is None else namespace(U).result_type(U, S, V)
+    return _Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype))
+
+
+def _core_times(S: Array | None, X: Array) -> Array:
+    return X if S is None else S @ X
+
+
+def _times_core(X: Array, S: Array | None) -> Array:
+    return X if S is None else X @ S
+
+
+def _diagonal(s: host.ndarray, like: Array) -> Array:
+    return from_host(host.diag(s), like, like.dtype)
+
+
+def _row_products(U: Array, W: Array) -> Array:
+    """Return all products of a column of U with a column of W, row by row: (m, p), (m, q) -> (m, p q)."""
+    xp = namespace(U, W)
+    return xp.reshape(U[:, :, None] * W[:, None, :], (U.shape[0], U.shape[1] * W.shape[1]))
+
+
+def _kron(S: Array, T: Array) -> Array:
+    xp = namespace(S, T)
+    return xp.reshape(S[:, None, :, None] * T[None, :, None, :], (S.shape[0] * T.shape[0], S.shape[1] * T.shape[1]))
+
+
+def _haar(rng: host.random.Generator, m: int, r: int, backend: Backend, dtype: str) -> Array:
+    """Draw a Haar-distributed (m, r) matrix with orthonormal columns."""
+    Q, R = host.linalg.qr(normal(rng, (m, r), get_backend(), dtype))
+    d = host.diagonal(R)
+    return backend.xp.asarray((Q * (d / host.abs(d))).astype(dtype), device=backend.device)

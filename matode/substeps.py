@@ -1,0 +1,146 @@
+"""Solvers for the small ODEs of a step: explicit Runge-Kutta tableaux, and a tight reference on the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from matode._array import Array, as_dtype, from_host, host, is_complex, to_host
+from matode.protocols import Rhs, Substep
+
+__all__ = ["Reference", "Repeated", "RungeKutta", "euler", "heun", "midpoint", "rk4"]
+
+
+@dataclass(frozen=True)
+class RungeKutta:
+    """One step of an explicit Runge-Kutta method.
+
+    Parameters
+    ----------
+    a : tuple of tuples
+        Strictly lower triangular part of the tableau: row i has i entries, so that ``a[0] == ()``.
+    b : tuple
+        Weights, summing to 1.
+    c : tuple, optional
+        Time nodes; the row sums of ``a`` where not given.
+    name : str
+        For messages and tables.
+
+    Raises
+    ------
+    ValueError
+        If the tableau is not explicit, or the weights do not sum to 1.
+    """
+
+    a: tuple[tuple[float, ...], ...]
+    b: tuple[float, ...]
+    c: tuple[float, ...] = ()
+    name: str = "explicit Runge-Kutta"
+
+    def __post_init__(self) -> None:
+        s = len(self.b)
+        if [len(row) for row in self.a] != list(range(s)):
+            raise ValueError(
+                f"an explicit tableau with {s} weights needs rows of 0, 1, ... {s - 1} coefficients, got rows of "
+                f"{[len(row) for row in self.a]}"
+            )
+        if abs(sum(self.b) - 1.0) > 1e-12:
+            raise ValueError(f"the weights of a Runge-Kutta method must sum to 1, got {sum(self.b)}")
+        if not self.c:
+            object.__setattr__(self, "c", tuple(float(sum(row)) for row in self.a))
+        elif len(self.c) != s:
+            raise ValueError(f"expected {s} time nodes, one per weight, got {len(self.c)}")
+
+    def __call__(
+        self, f: Rhs, t: float, h: float, Z: tuple[Array, ...], first: tuple[Array, ...] | None = None
+    ) -> tuple[Array, ...]:
+        """Return Z at t + h; ``first`` is f(t, Z) where it is known already."""
+        k: list[tuple[Array, ...]] = []
+        for i, (row, node) in enumerate(zip(self.a, self.c, strict=True)):
+            if i == 0 and first is not None:
+                k.append(first)
+            else:
+                k.append(f(t + node * h, _combine(Z, h, row, k)))
+        return _combine(Z, h, self.b, k)
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """``count`` equal steps of another substep."""
+
+    substep: Substep
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"the number of substeps must be at least 1, got {self.count}")
+
+    def __call__(
+        self, f: Rhs, t: float, h: float, Z: tuple[Array, ...], first: tuple[Array, ...] | None = None
+    ) -> tuple[Array, ...]:
+        """Return Z at t + h."""
+        small = h / self.count
+        for i in range(self.count):
+            Z = self.substep(f, t + i * small, small, Z, first if i == 0 else None)
+        return Z
+
+
+@dataclass(frozen=True)
+class Reference:
+    """SciPy's DOP853 at a tight tolerance, on the host: for validation, where substeps should count as exact.
+
+    Every call copies the unknowns to the host and back; the field itself still runs where it lives.
+    """
+
+    rtol: float = 1e-12
+    atol: float = 1e-13
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def __call__(
+        self, f: Rhs, t: float, h: float, Z: tuple[Array, ...], first: tuple[Array, ...] | None = None
+    ) -> tuple[Array, ...]:
+        """Return Z at t + h."""
+        from scipy.integrate import solve_ivp
+
+        def rhs(s: float, z: host.ndarray) -> host.ndarray:
+            return _packed(f(float(s), _unpacked(z, Z)))
+
+        result = solve_ivp(rhs, (t, t + h), _packed(Z), "DOP853", rtol=self.rtol, atol=self.atol, **self.options)
+        if not result.success:
+            raise RuntimeError(f"the reference substep failed between t = {t} and {t + h}: {result.message}")
+        return _unpacked(result.y[:, -1], Z)
+
+
+euler = RungeKutta(((),), (1.0,), name="Euler")
+midpoint = RungeKutta(((), (1 / 2,)), (0.0, 1.0), name="midpoint")
+heun = RungeKutta(((), (1.0,)), (1 / 2, 1 / 2), name="Heun")
+rk4 = RungeKutta(((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6), name="RK4")
+
+
+def _combine(
+    Z: tuple[Array, ...], h: float, weights: tuple[float, ...], k: list[tuple[Array, ...]]
+) -> tuple[Array, ...]:
+    """Return ``Z + h * sum_j weights[j] k[j]``, block by block."""
+    used = [(h * w, kj) for w, kj in zip(weights, k, strict=True) if w != 0.0]
+    blocks = []
+    for i, z in enumerate(Z):
+        for c, kj in used:
+            z = z + c * kj[i]
+        blocks.append(z)
+    return tuple(blocks)
+
+
+def _packed(Z: tuple[Array, ...]) -> host.ndarray:
+    parts = [host.reshape(to_host(z), (-1,)) for z in Z]
+    return host.concatenate(parts).astype("complex128" if any(p.dtype.kind == "c" for p in parts) else "float64")
+
+
+def _unpacked(z: host.ndarray, like: tuple[Array, ...]) -> tuple[Array, ...]:
+    blocks, start = [], 0
+    for x in like:
+        size = int(host.prod(x.shape))
+        part = z[start : start + size]
+        part = part if is_complex(x) else part.real
+        blocks.append(as_dtype(from_host(host.reshape(part, x.shape), x), x.dtype))
+        start += size
+    return tuple(blocks)

@@ -1,0 +1,122 @@
+"""Truncation rules: from singular values to the rank that is kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from matode._array import host
+
+__all__ = ["Absolute", "Rank", "Relative", "Truncation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truncation:
+    """Base of the rules: the smallest rank whose discarded tail stays within a tolerance.
+
+    With singular values s_1 >= s_2 >= ..., the tail of rank r is the Frobenius norm of what is discarded,
+    ``(sum_{j > r} s_j^2)^(1/2)``. A rule keeps the smallest r whose tail is at most ``tolerance(s)``, and never fewer
+    than ``min_rank`` nor more than ``max_rank`` (which wins over the tolerance).
+
+    Attributes
+    ----------
+    min_rank : int
+        At least 1: a zero matrix keeps one zero singular value.
+    max_rank : int or None
+        The cap, or None for no cap.
+    """
+
+    min_rank: int = 1
+    max_rank: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_rank < 1:
+            raise ValueError(f"min_rank must be at least 1, got {self.min_rank}")
+        if self.max_rank is not None and self.max_rank < self.min_rank:
+            raise ValueError(f"max_rank must be at least min_rank = {self.min_rank}, got {self.max_rank}")
+
+    def tolerance(self, s: host.ndarray) -> float:
+        """Return the Frobenius norm that may be discarded."""
+        raise TypeError(f"{type(self).__name__} is no rule of its own: use Rank, Absolute or Relative")
+
+    def rank(self, s: host.ndarray) -> int:
+        """Return how many of the descending singular values ``s`` (host array) to keep."""
+        met = tails(s) <= self.tolerance(s)
+        r = int(met.argmax()) if met.any() else len(s)
+        return self.clip(r, len(s))
+
+    def is_capped(self, s: host.ndarray, discarded: float) -> bool:
+        """Whether ``max_rank``, not the tolerance, decided that the values ``s`` were kept and ``discarded`` was not."""
+        norm = host.asarray([math.hypot(float(tails(s)[0]), discarded)])
+        return len(s) == self.max_rank and discarded > self.tolerance(norm) * (1 + 1e-12)
+
+    def clip(self, r: int, available: int) -> int:
+        """Return ``r`` moved into [min_rank, max_rank] and into what is available."""
+        upper = available if self.max_rank is None else min(self.max_rank, available)
+        return max(min(r, upper), min(self.min_rank, available))
+
+
+@dataclass(frozen=True)
+class Absolute(Truncation):
+    """Discard at most ``theta`` in the Frobenius norm."""
+
+    theta: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_tolerance("theta", self.theta)
+
+    def tolerance(self, s: host.ndarray) -> float:
+        """Return theta."""
+        return self.theta
+
+
+@dataclass(frozen=True)
+class Relative(Truncation):
+    """Discard at most ``tau`` times the Frobenius norm of the matrix, the rule of the DLRT paper."""
+
+    tau: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_tolerance("tau", self.tau)
+
+    def tolerance(self, s: host.ndarray) -> float:
+        """Return tau ||s||."""
+        return self.tau * float(tails(s)[0])
+
+
+@dataclass(frozen=True)
+class Rank(Truncation):
+    """Keep ``r`` singular values, or all of them where there are fewer."""
+
+    r: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.r < 1:
+            raise ValueError(f"the rank to keep must be at least 1, got {self.r}")
+
+    def tolerance(self, s: host.ndarray) -> float:
+        """Return inf: any tail may be discarded."""
+        return math.inf
+
+    def rank(self, s: host.ndarray) -> int:
+        """Return r, or fewer where there are fewer."""
+        return self.clip(self.r, len(s))
+
+
+def tails(s: host.ndarray) -> host.ndarray:
+    """Return the tail norms of descending singular values: entry r is ``(sum_{j > r} s_j^2)^(1/2)``, r = 0 ... len(s).
+
+    The values are scaled first, so that squares neither overflow nor vanish.
+    """
+    scale = float(s[0]) if len(s) and s[0] > 0 else 1.0
+    squares = (host.asarray(s, dtype=host.float64) / scale) ** 2
+    sums = host.concatenate([host.cumsum(squares[::-1])[::-1], [0.0]])
+    return scale * host.sqrt(sums)
+
+
+def _check_tolerance(name: str, value: float) -> None:
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(f"{name} must be a finite number >= 0, got {value}")
