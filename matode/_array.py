@@ -47,6 +47,7 @@ __all__ = [
     "namespace",
     "normal",
     "scalar",
+    "sparse_operator",
     "to_host",
     "zeros_like_shape",
 ]
@@ -113,7 +114,7 @@ def to_host(x: Array) -> host.ndarray:
     if hasattr(x, "get"):  # CuPy
         return host.asarray(x.get())
     if hasattr(x, "detach"):  # torch
-        return host.asarray(x.detach().cpu().resolve_conj().numpy())
+        return host.asarray(x.detach().cpu().resolve_conj().resolve_neg().numpy())
     xp = namespace(x)
     return host.asarray(array_api_compat.to_device(x, xp.__array_namespace_info__().default_device()))
 
@@ -129,9 +130,7 @@ def default_rng(seed: Any = None) -> host.random.Generator:
     return host.random.default_rng(seed)
 
 
-def normal(
-    rng: host.random.Generator, shape: Sequence[int], backend: Backend, dtype: str = "float64"
-) -> Array:
+def normal(rng: host.random.Generator, shape: Sequence[int], backend: Backend, dtype: str = "float64") -> Array:
     """Draw standard normal numbers on the host and move them to ``backend``.
 
     A complex dtype gives independent real and imaginary parts, each of variance 1/2.
@@ -243,3 +242,12 @@ def apply(A: Any, X: Array) -> Array:
             "convert the operator to that library first (for CuPy: cupyx.scipy.sparse)"
         )
     return A @ X
+
+
+def sparse_operator(A: Any, backend: Backend) -> Any:
+    """Return a SciPy sparse matrix in a form that ``backend`` multiplies with: sparse on NumPy and CuPy, else dense."""
+    if backend.name.startswith("numpy"):
+        return A
+    if backend.name == "cupy":
+        return importlib.import_module("cupyx.scipy.sparse").csr_matrix(A)
+    return backend.xp.asarray(A.toarray(), device=backend.device)

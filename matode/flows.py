@@ -11,9 +11,9 @@ L      L' = F(t, U L*)* U              L(t) = V S*       U
 S      S' = sign U* F(t, U S V*) V     S(t) = S          U and V
 =====  ==============================  ================  ==================
 
-Each flow accepts ``first``, the right-hand side at its start where that is known: the K- and L-flow, and the S-flow of an
-augmented basis, all start from the same matrix, and one evaluation serves them all. ``k_rhs``, ``l_rhs`` and ``s_rhs``
-give these values from an evaluation.
+Each flow accepts ``first``, the right-hand side at its start where that is known: the K- and L-flow, and the S-flow
+of an augmented basis, all start from the same matrix, and one evaluation serves them all. ``k_rhs``, ``l_rhs`` and
+``s_rhs`` give these values from an evaluation.
 """
 
 from __future__ import annotations
@@ -120,6 +120,6 @@ def _diagnosis(name: str, f: Any, t: float, h: float, Y: Sequence[Block], Z: Blo
     if not finite(f(t, Z)[i]):
         return f"F(t, Y) returned NaN or inf at t = {t:g}, in block {i} ({shape})"
     return (
-        f"the {name}-step from t = {t:g} with h = {h:g} gave NaN or inf in block {i} ({shape}): F returned it inside the "
-        "step, or the step is unstable (try a smaller h)"
+        f"the {name}-step from t = {t:g} with h = {h:g} gave NaN or inf in block {i} ({shape}): F returned it inside "
+        "the step, or the step is unstable (try a smaller h)"
     )

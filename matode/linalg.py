@@ -50,8 +50,8 @@ def complement(U: Array, X: Array) -> Array:
     Notes
     -----
     Two projections and two rounds of Cholesky QR, all thin matrix products (CholeskyQR2, Yamamoto, Nakatsukasa,
-    Yanagisawa and Fukaya 2015). Where the Gram matrix is too close to singular for that, the directions are split off by
-    size, a few orders of magnitude a pass.
+    Yanagisawa and Fukaya 2015). Where the Gram matrix is too close to singular for that, the directions are split off
+    by size, a few orders of magnitude a pass.
     """
     xp = namespace(U, X)
     room = min(X.shape[1], U.shape[0] - U.shape[1])

@@ -167,7 +167,7 @@ class LowRank(Lazy):
     @property
     def S(self) -> Array:
         """Core, (p, q)."""
-        return self._joined.S  # type: ignore[return-value]
+        return self._joined.S
 
     @property
     def V(self) -> Array:
@@ -182,7 +182,9 @@ class LowRank(Lazy):
     @property
     def rank(self) -> int:
         """Width of the factorisation, min(p, q): an upper bound of the rank of the matrix."""
-        p, q = (sum(int(F.shape[1]) for F in factors) for factors in zip(*((t.U, t.V) for t in self._terms), strict=True))
+        p, q = (
+            sum(int(F.shape[1]) for F in factors) for factors in zip(*((t.U, t.V) for t in self._terms), strict=True)
+        )
         return min(p, q)
 
     @property
@@ -252,7 +254,8 @@ class LowRank(Lazy):
         xp = namespace(self.head)
         values = [
             xp.sum(
-                xp.take(_times_core(t.U, t.S), rows, axis=0) * xp.take(xp.conj(t.V) if is_complex(t.V) else t.V, columns, axis=0),
+                xp.take(_times_core(t.U, t.S), rows, axis=0)
+                * xp.take(xp.conj(t.V) if is_complex(t.V) else t.V, columns, axis=0),
                 axis=1,
             )
             for t in self._terms
@@ -353,9 +356,8 @@ class LowRank(Lazy):
 
 def _checked(U: Array, S: Array | None, V: Array) -> _Term:
     """Return the term with one dtype, after checking that the shapes fit."""
-    for name, X in (("U", U), ("S", S), ("V", V)):
-        if X is None and name == "S":
-            continue
+    given: list[tuple[str, Any]] = [("U", U), ("V", V), *([] if S is None else [("S", S)])]
+    for name, X in given:
         if not is_array(X):
             raise TypeError(f"{name} must be an array, got {type(X).__name__}")
         if X.ndim != 2:

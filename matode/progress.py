@@ -19,8 +19,8 @@ def reporter(progress: bool | Progress | None, title: str) -> Progress:
     Parameters
     ----------
     progress : bool, callable or None
-        True for a tqdm bar (log records at level INFO, every tenth, where tqdm is missing); a callable is used as it is;
-        None or False is silent.
+        True for a tqdm bar (log records at level INFO, every tenth, where tqdm is missing); a callable is used as it
+        is; None or False is silent.
     title : str
         What the bar says.
     """

@@ -80,7 +80,8 @@ class Evaluation(Protocol):
 class Field(Protocol):
     """The right-hand side: one evaluation per block, all computed together."""
 
-    def __call__(self, t: float, Y: tuple[Block, ...], /) -> Sequence[Evaluation]: ...
+    def __call__(self, t: float, Y: tuple[Block, ...], /) -> Sequence[Evaluation]:
+        """Evaluate F at (t, Y)."""
 
 
 Rhs: TypeAlias = Callable[[float, tuple[Array, ...]], tuple[Array, ...]]
@@ -95,7 +96,8 @@ class Substep(Protocol):
 
     def __call__(
         self, f: Rhs, t: float, h: float, Z: tuple[Array, ...], first: tuple[Array, ...] | None = None
-    ) -> tuple[Array, ...]: ...
+    ) -> tuple[Array, ...]:
+        """Return Z at t + h."""
 
 
 @dataclass(frozen=True)

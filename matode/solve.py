@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from matode.field import Counted, UserField
 from matode.integrators import make_integrator
 from matode.lowrank import LowRank
 from matode.progress import Progress, reporter
-from matode.protocols import NonFiniteError, State, Step
+from matode.protocols import NonFiniteError, State
 from matode.solution import Solution
 from matode.state import initial_state
 from matode.truncation import Truncation
@@ -36,9 +37,9 @@ def solve(
     Parameters
     ----------
     F : callable
-        The right-hand side ``F(t, Y)``, written with ``@ + - *`` on the :class:`~matode.LowRank` value Y; it may return a
-        LowRank, a sum of low-rank, dense and sparse matrices, or a dense m x n array. For a system, Y is the tuple of
-        blocks and the value a sequence of matrices, one per block.
+        The right-hand side ``F(t, Y)``, written with ``@ + - *`` on the :class:`~matode.LowRank` value Y; it may
+        return a LowRank, a sum of low-rank, dense and sparse matrices, or a dense m x n array. For a system, Y is the
+        tuple of blocks and the value a sequence of matrices, one per block.
     t_span : (float, float)
         Start and end; an end before the start integrates backward.
     Y0 : LowRank, (U, S, V), array, or tuple of blocks
@@ -50,7 +51,8 @@ def solve(
         The step, positive in either direction. The last one before the end, and before each ``t_eval``, is shortened.
     truncation : Truncation, optional
         What rank-adaptive methods keep, and how a dense Y0 is truncated: ``Rank(r)``, ``Absolute(theta)`` or
-        ``Relative(tau)``. Where not given, the integrator's own, or 1e-10 relative. Fixed-rank methods keep the rank of Y0.
+        ``Relative(tau)``. Where not given, the integrator's own, or 1e-10 relative. Fixed-rank methods keep the rank
+        of Y0.
     t_eval : sequence of float, optional
         Times to keep, in the direction of integration; every step where not given.
     progress : bool or callable, optional
@@ -61,14 +63,14 @@ def solve(
     Returns
     -------
     Solution
-        With ``t, Y, ranks, nfev, status, message``. A solve that meets NaN or inf, or an unstable step, ends with status
-        "failed", a sentence, and everything computed until then.
+        With ``t, Y, ranks, nfev, status, message``. A solve that meets NaN or inf, or an unstable step, ends with
+        status "failed", a sentence, and everything computed until then.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument, or the shape or dtype of what F returns, is not as described; the sentence says what was given and
-        what was expected.
+        If an argument, or the shape or dtype of what F returns, is not as described; the sentence says what was given
+        and what was expected.
 
     Examples
     --------
@@ -97,11 +99,11 @@ def solve(
     t = t0
     for t, t_next, wanted in _grid(t0, t1, step_size, targets):
         try:
-            step: Step = method.step(field, t, t_next - t, Y, memory)
+            step = method.step(field, t, t_next - t, Y, memory)
         except NonFiniteError as error:
             solution.status, solution.message = "failed", f"stopped at t = {t:g} after {solution.nsteps} steps: {error}"
             break
-        Y, memory = step.Y, step.memory
+        Y, memory = State(step.Y), step.memory
         solution.nsteps += 1
         solution.truncation_error.append(math.hypot(*step.info.get("truncation_error", (0.0,))))
         capped += bool(step.info.get("capped", False))
@@ -119,8 +121,8 @@ def solve(
         solution.message = f"reached t = {t1:g} in {solution.nsteps} steps"
     if capped:
         solution.message += (
-            f"; in {capped} of {solution.nsteps} steps the rank was held at its maximum and more than the tolerance was "
-            f"discarded, up to {max(solution.truncation_error):.1e}"
+            f"; in {capped} of {solution.nsteps} steps the rank was held at its maximum and more than the tolerance "
+            f"was discarded, up to {max(solution.truncation_error):.1e}"
         )
     return solution
 
@@ -147,7 +149,7 @@ def _targets(t0: float, t1: float, t_eval: Sequence[float] | None) -> list[float
     """Return the times that steps must end on: t_eval, checked, and the end."""
     targets = [] if t_eval is None else [float(t) for t in t_eval]
     sign = 1.0 if t1 >= t0 else -1.0
-    if any(sign * (b - a) <= 0 for a, b in zip(targets, targets[1:], strict=False)):
+    if any(sign * (b - a) <= 0 for a, b in pairwise(targets)):
         raise ValueError("t_eval must run strictly from the start of t_span towards its end")
     if targets and (sign * (targets[0] - t0) < 0 or sign * (t1 - targets[-1]) < 0):
         raise ValueError(f"t_eval must lie inside t_span = ({t0:g}, {t1:g}), got {targets[0]:g} ... {targets[-1]:g}")

@@ -20,8 +20,8 @@ def initial_state(Y0: Any, truncation: Truncation | None) -> tuple[State, bool]:
     ----------
     Y0 : LowRank, (U, S, V), array, or tuple of blocks
         Factors are not truncated: their rank is kept, their bases are orthonormalised. A dense array is truncated, by
-        ``truncation`` or at 1e-10 relative. A tuple with a LowRank in it, or a ``State``, is a system of several blocks,
-        whose arrays stay dense.
+        ``truncation`` or at 1e-10 relative. A tuple with a LowRank in it, or a ``State``, is a system of several
+        blocks, whose arrays stay dense.
 
     Raises
     ------

@@ -46,7 +46,7 @@ class Truncation:
         return self.clip(r, len(s))
 
     def is_capped(self, s: host.ndarray, discarded: float) -> bool:
-        """Whether ``max_rank``, not the tolerance, decided that the values ``s`` were kept and ``discarded`` was not."""
+        """Whether ``max_rank`` kept only ``s`` where the tolerance would not have ``discarded`` as much."""
         norm = host.asarray([math.hypot(float(tails(s)[0]), discarded)])
         return len(s) == self.max_rank and discarded > self.tolerance(norm) * (1 + 1e-12)
 

@@ -1,7 +1,8 @@
 """Basis-update and Galerkin (BUG) integrators: fixed rank, and augmented with rank adaptation.
 
-Sources: G. Ceruti and Ch. Lubich, An unconventional robust integrator for dynamical low-rank approximation, BIT 62 (2022);
-G. Ceruti, J. Kusch and Ch. Lubich, A rank-adaptive robust integrator for dynamical low-rank approximation, BIT 62 (2022).
+Sources: G. Ceruti and Ch. Lubich, An unconventional robust integrator for dynamical low-rank approximation, BIT 62
+(2022); G. Ceruti, J. Kusch and Ch. Lubich, A rank-adaptive robust integrator for dynamical low-rank approximation,
+BIT 62 (2022).
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class BUG:
         L = l_flow(field, t, h, Y, self.substep, l_rhs(F, Y))
         rotated = State(_rotated(y, k, moved) for y, k, moved in zip(Y, K, L, strict=True))
         S = s_flow(field, t, h, rotated, self.substep)
-        return Step(State(LowRank(y.U, s, y.V) if isinstance(y, LowRank) else s for y, s in zip(rotated, S, strict=True)))
+        return Step(
+            State(LowRank(y.U, s, y.V) if isinstance(y, LowRank) else s for y, s in zip(rotated, S, strict=True))
+        )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Projector splitting: KSL (Lie), its adjoint LSK, and their symmetric composition (Strang).
 
-Source: Ch. Lubich and I. Oseledets, A projector-splitting integrator for dynamical low-rank approximation, BIT 54 (2014).
+Source: Ch. Lubich and I. Oseledets, A projector-splitting integrator for dynamical low-rank approximation, BIT 54
+(2014).
 """
 
 from __future__ import annotations

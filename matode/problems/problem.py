@@ -1,0 +1,56 @@
+"""The record that every problem of the library is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from matode._array import host
+
+__all__ = ["Problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A matrix ODE with its start, its interval, and what is known about it.
+
+    Attributes
+    ----------
+    name : str
+        For titles and tables.
+    F : callable
+        ``F(t, Y)``, as :func:`matode.solve` takes it.
+    t_span : (float, float)
+        Interval.
+    Y0 : LowRank
+        Start; ``start_error`` is its distance from the start of the reference.
+    reference : callable or None
+        ``reference(t)`` is the exact solution at t as a dense host array, for validation.
+    L : float or None
+        Lipschitz constant of F in the Frobenius norm, at the matrices that are met.
+    B : float or None
+        Bound of ``||F(t, Y)||`` there.
+    eps : float or None
+        Bound of the normal component ``||(I - P_U) F (I - P_V)||`` at matrices of the rank of Y0; None where it has
+        to be measured.
+    one_sided : float or None
+        One-sided Lipschitz constant: ``Re <F(Y) - F(Z), Y - Z> <= one_sided ||Y - Z||^2``. Differences of exact
+        solutions grow at most like ``e^(one_sided t)``.
+    start_error : float
+        ``||Y0 - reference(t0)||``.
+    citation : str
+        Where the problem comes from.
+    """
+
+    name: str
+    F: Callable[[float, Any], Any]
+    t_span: tuple[float, float]
+    Y0: Any
+    reference: Callable[[float], host.ndarray] | None = None
+    L: float | None = None
+    B: float | None = None
+    eps: float | None = None
+    one_sided: float | None = None
+    start_error: float = 0.0
+    citation: str = ""
