@@ -46,6 +46,7 @@ __all__ = [
     "mH",
     "namespace",
     "normal",
+    "overflowing",
     "scalar",
     "sparse_operator",
     "to_host",
@@ -185,6 +186,11 @@ def finite(x: Array) -> bool:
     """Whether every entry is finite. One number crosses to the host."""
     xp = namespace(x)
     return bool(xp.all(xp.isfinite(x)))
+
+
+def overflowing(arrays: Sequence[Array]) -> bool:
+    """Whether a value is so large that its square is not finite."""
+    return not all(finite(x * x) for x in arrays)
 
 
 def is_scalar(c: Any) -> bool:

@@ -29,12 +29,18 @@ __all__ = [
     "abc_psi_euler",
     "augmented_bug",
     "augmented_bug_euler",
+    "any_euler",
+    "any_exact",
     "bug",
+    "bug_euler",
     "descent",
+    "descent_exact",
     "dlrt_constants",
     "global_bound",
     "ksl",
+    "ksl_euler",
     "ksl_strang",
+    "ksl_strang_euler",
     "parallel_bug",
     "parallel_bug_2",
     "parallel_bug_euler",
@@ -69,6 +75,27 @@ def ksl_strang(*, L: float, B: float, eps: float, h: float) -> float:
     return (1 + math.exp(L * h / 2)) * half
 
 
+def ksl_euler(*, L: float, B: float, eps: float, h: float) -> float:
+    """Bound one step of projector splitting with Euler substeps: ``eps h + 7/2 L B h^2 + L^2 B h^3``.
+
+    Hypotheses: F is autonomous; L, B and eps hold at every matrix of the step. The adjoint has the same bound.
+
+    Proof sketch: with ``Z = Y0 + h F(Y0) P_V0`` and X the end of the S-step, the step is
+    ``P_U1 (Y0 + h F(Y0)) + h P_U1 (F(Y0) - F(Z)) P_V0 + h P_U1 (F(X) - F(Y0))``, where ``||Z - Y0|| <= B h`` and
+    ``||X - Y0|| <= B h + L B h^2``; the range of U1 misses ``Y0 + h F(Y0)`` by ``h (I - P_U1) F(Y0) (I - P_V0)``, at most
+    ``eps h + L B h^2`` by comparison with the normal component at Z; Euler's own local error is ``L B h^2 / 2``.
+    """
+    return eps * h + 3.5 * L * B * h**2 + L**2 * B * h**3
+
+
+def ksl_strang_euler(*, L: float, B: float, eps: float, h: float) -> float:
+    """Bound one Strang step with Euler substeps: ``1 + e^(L h/2)`` times :func:`ksl_euler` of half the step.
+
+    Hypotheses and proof sketch: as for :func:`ksl_strang`, with :func:`ksl_euler` for the halves.
+    """
+    return (1 + math.exp(L * h / 2)) * ksl_euler(L=L, B=B, eps=eps, h=h / 2)
+
+
 def bug(*, L: float, B: float, eps: float, h: float) -> float:
     """Bound one fixed-rank BUG step with exact subflows: ``q (sqrt2 eps h + (3/2 sqrt2 + 1/2) L B h^2)``.
 
@@ -79,6 +106,18 @@ def bug(*, L: float, B: float, eps: float, h: float) -> float:
     Phi_h P_V1||``; the Galerkin step adds ``L B h^2 / 2`` by Gronwall's lemma, started at the projection.
     """
     return math.exp(L * h) * (math.sqrt(2) * eps * h + (1.5 * math.sqrt(2) + 0.5) * L * B * h**2)
+
+
+def bug_euler(*, L: float, B: float, eps: float, h: float) -> float:
+    """Bound one fixed-rank BUG step with Euler substeps: ``sqrt2 eps h + (2 sqrt2 + 1/2) L B h^2``.
+
+    Hypotheses: F is autonomous; L, B and eps hold at every matrix of the step.
+
+    Proof sketch: either new basis misses ``Y0 + h F(Y0)`` by at most ``eps h + L B h^2`` (see :func:`ksl_euler`), the two
+    together by ``sqrt2`` times that; the Galerkin step evaluates F at ``P1 Y0 P2``, within ``sqrt2 B h`` of Y0; Euler's own
+    local error is ``L B h^2 / 2``.
+    """
+    return math.sqrt(2) * eps * h + (2 * math.sqrt(2) + 0.5) * L * B * h**2
 
 
 def augmented_bug(*, L: float, B: float, eps: float, h: float) -> float:
@@ -178,12 +217,37 @@ def abc_psi_euler(*, L: float, B: float, eps: float, h: float) -> float:
     return eps * h + 0.5 * L * B * h**2
 
 
+def any_exact(*, L: float, B: float, eps: float, h: float) -> float:
+    """Bound one step of any method here with exact subflows, also where it is cut back to the rank that it started from.
+
+    Statement: ``q ((2 sqrt2 + 1) eps h + (sqrt13 + 1) L B h^2)``, hypotheses as for :func:`ksl`.
+
+    Proof sketch: cutting Y1^ to its best rank-r approximation moves it no further than its distance from the exact
+    rank-r solution y, ``||Phi_h - y|| <= q eps h``, so that the error is at most twice the local bound plus ``q eps h``.
+    :func:`augmented_bug` has the largest second-order term of the methods that are cut, :func:`bug` the largest first one;
+    :func:`ksl` and :func:`projected_euler` stay below the sum.
+    """
+    q = math.exp(L * h)
+    return q * ((2 * math.sqrt(2) + 1) * eps * h + (math.sqrt(13) + 1) * L * B * h**2)
+
+
+def any_euler(*, L: float, B: float, eps: float, h: float) -> float:
+    """Bound one step of any method here with Euler substeps, also where it is cut back to the rank it started from.
+
+    Statement: ``(2 + q) eps h + 7/2 L B h^2 + L^2 B h^3``, hypotheses as for :func:`ksl_euler`.
+
+    Proof sketch: :func:`ksl_euler` and :func:`bug_euler` are below it, and so is twice :func:`augmented_bug_euler` plus
+    ``q eps h``, see :func:`any_exact`.
+    """
+    return (2 + math.exp(L * h)) * eps * h + 3.5 * L * B * h**2 + L**2 * B * h**3
+
+
 LOCAL_BOUNDS: Mapping[str, Mapping[str, Callable[..., float]]] = MappingProxyType(
     {
-        "ksl": {"exact": ksl},
-        "lsk": {"exact": ksl},
-        "ksl-strang": {"exact": ksl_strang},
-        "bug": {"exact": bug},
+        "ksl": {"exact": ksl, "euler": ksl_euler},
+        "lsk": {"exact": ksl, "euler": ksl_euler},
+        "ksl-strang": {"exact": ksl_strang, "euler": ksl_strang_euler},
+        "bug": {"exact": bug, "euler": bug_euler},
         "augmented-bug": {"exact": augmented_bug, "euler": augmented_bug_euler},
         "parallel-bug": {"exact": parallel_bug, "euler": parallel_bug_euler},
         "abc-psi": {"exact": abc_psi, "euler": abc_psi_euler},
@@ -294,6 +358,21 @@ def descent(*, L: float, h: float, projected_gradient: float) -> float:
     Proof sketch: the step is ``Y1^ = Y0 - h P1 G P2``; insert it in ``f(Y + D) <= f(Y) + <G, D> + L/2 ||D||^2``.
     """
     return h * (1 - h * L / 2) * projected_gradient**2
+
+
+def descent_exact(*, L: float, B: float, h: float, tangent_gradient: float) -> float:
+    """Return the least decrease of the loss in one augmented step with exact subflows, before truncation.
+
+    Statement: if f is L-smooth and its gradient at most B along the step, a BUG step with augmented bases and exact
+    substeps has ``f(Y1^) <= f(Y0) - (1 - e^(-2 L h)) / (2 L) max(0, ||P_T G|| - L B h/sqrt2)^2``, where
+    ``tangent_gradient`` is ``||P_T G||`` at Y0. The form of :func:`descent` fails for such a step.
+
+    Proof sketch: the Galerkin solution W loses ``||g||^2`` per unit of time, ``g = P1 grad f(W) P2``, and ``||g||`` shrinks no
+    faster than ``e^(-L t)``. The new bases miss ``G V0`` and ``G* U0`` by at most ``L B h/2`` each, since they contain the
+    integral of ``grad f V0`` along the K-step, and of its counterpart along the L-step.
+    """
+    seen = max(0.0, tangent_gradient - L * B * h / math.sqrt(2))
+    return -math.expm1(-2 * L * h) / (2 * L) * seen**2
 
 
 def truncated_descent(

@@ -19,11 +19,10 @@ of an augmented basis, all start from the same matrix, and one evaluation serves
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from matode._array import Array, as_dtype, finite, mH
+from matode._array import Array, as_dtype, finite, mH, overflowing
 from matode.lowrank import LowRank
-from matode.protocols import Block, Evaluation, Field, NonFiniteError, State, Substep
+from matode.protocols import Block, Evaluation, Field, NonFiniteError, Rhs, State, Substep
 
 __all__ = ["k_flow", "k_rhs", "l_flow", "l_rhs", "s_flow", "s_rhs"]
 
@@ -109,17 +108,29 @@ def _flow(
     Z = tuple(start(y) if isinstance(y, LowRank) else y for y in Y)
     moved = substep(f, t, h, Z, first)
     if not all(finite(z) for z in moved):
-        raise NonFiniteError(_diagnosis(name, f, t, h, Y, Z, moved))
+        raise NonFiniteError(_diagnosis(name, f, t, h, Y, Z, substep))
     return moved
 
 
-def _diagnosis(name: str, f: Any, t: float, h: float, Y: Sequence[Block], Z: Blocks, moved: Blocks) -> str:
-    """Say which block became NaN or inf, and whether F gave it or the step ran away."""
-    i = next(i for i, z in enumerate(moved) if not finite(z))
-    shape = " x ".join(map(str, Y[i].shape))
-    if not finite(f(t, Z)[i]):
-        return f"F(t, Y) returned NaN or inf at t = {t:g}, in block {i} ({shape})"
+def _diagnosis(name: str, f: Rhs, t: float, h: float, Y: Sequence[Block], Z: Blocks, substep: Substep) -> str:
+    """Run the substep once more, watching F, and say whether F gave NaN or inf or the step ran away."""
+
+    def watched(s: float, W: Blocks) -> Blocks:
+        values = f(s, W)
+        for i, value in enumerate(values):
+            if not finite(value) and not overflowing(W):
+                raise NonFiniteError(f"F returned NaN or inf at t = {s:g}, in block {i} ({shape(Y[i])})")
+        return values
+
+    def shape(y: Block) -> str:
+        return " x ".join(map(str, y.shape))
+
+    try:
+        moved = substep(watched, t, h, Z)
+    except NonFiniteError as error:
+        return str(error)
+    i = next((i for i, z in enumerate(moved) if not finite(z)), 0)
     return (
-        f"the {name}-step from t = {t:g} with h = {h:g} gave NaN or inf in block {i} ({shape}): F returned it inside "
-        "the step, or the step is unstable (try a smaller h)"
+        f"the {name}-step from t = {t:g} with h = {h:g} ran away to NaN or inf in block {i} ({shape(Y[i])}): it is "
+        "unstable, try a smaller h"
     )

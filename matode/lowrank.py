@@ -229,15 +229,26 @@ class LowRank(Lazy):
 
     def right(self, V: Array) -> Array:
         """Return ``Y @ V`` as a dense (m, k) array, for a thin ``V`` of shape (n, k)."""
-        return reduce(add, (t.U @ _core_times(t.S, mH(t.V) @ V) for t in self._terms))
+        Y, V = self._promoted(V)
+        return reduce(add, (t.U @ _core_times(t.S, mH(t.V) @ V) for t in Y._terms))
 
     def left(self, U: Array) -> Array:
         """Return ``Y* @ U`` as a dense (n, k) array, for a thin ``U`` of shape (m, k)."""
-        return reduce(add, (t.V @ _core_times(None if t.S is None else mH(t.S), mH(t.U) @ U) for t in self._terms))
+        Y, U = self._promoted(U)
+        return reduce(add, (t.V @ _core_times(None if t.S is None else mH(t.S), mH(t.U) @ U) for t in Y._terms))
 
     def galerkin(self, U: Array, V: Array) -> Array:
         """Return ``U* @ Y @ V``, (k, l)."""
-        return reduce(add, ((mH(U) @ t.U) @ _core_times(t.S, mH(t.V) @ V) for t in self._terms))
+        Y, U = self._promoted(U)
+        Y, V = Y._promoted(V)
+        return reduce(add, ((mH(U) @ t.U) @ _core_times(t.S, mH(t.V) @ V) for t in Y._terms))
+
+    def _promoted(self, X: Array) -> tuple[LowRank, Array]:
+        """Return the value and X in the dtype that products of the two have: not every library promotes by itself."""
+        if X.dtype == self.dtype:
+            return self, X
+        dtype = namespace(X, self.head).result_type(X, self.head)
+        return (self if self.dtype == dtype else self.astype(dtype)), as_dtype(X, dtype)
 
     def factors(self) -> LowRank:
         """Return the value itself: it is its own low-rank form."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from matode._array import Array, as_dtype, from_host, host, is_complex, to_host
+from matode._array import Array, as_dtype, eps, from_host, host, is_complex, to_host
 from matode.protocols import Rhs, Substep
 
 __all__ = ["Reference", "Repeated", "RungeKutta", "euler", "heun", "midpoint", "rk4"]
@@ -89,7 +89,8 @@ class Repeated:
 class Reference:
     """SciPy's DOP853 at a tight tolerance, on the host: for validation, where substeps should count as exact.
 
-    Every call copies the unknowns to the host and back; the field itself still runs where it lives.
+    Every call copies the unknowns to the host and back; the field itself still runs where it lives. In single precision
+    the tolerances are those that its rounding allows.
     """
 
     rtol: float = 1e-12
@@ -105,7 +106,9 @@ class Reference:
         def rhs(s: float, z: host.ndarray) -> host.ndarray:
             return _packed(f(float(s), _unpacked(z, Z)))
 
-        result = solve_ivp(rhs, (t, t + h), _packed(Z), "DOP853", rtol=self.rtol, atol=self.atol, **self.options)
+        rounding = max(eps(z) for z in Z)
+        rtol, atol = max(self.rtol, 100 * rounding), max(self.atol, rounding)
+        result = solve_ivp(rhs, (t, t + h), _packed(Z), "DOP853", rtol=rtol, atol=atol, **self.options)
         if not result.success:
             raise RuntimeError(f"the reference substep failed between t = {t} and {t + h}: {result.message}")
         return _unpacked(result.y[:, -1], Z)

@@ -1,0 +1,135 @@
+"""Bases and truncated decompositions: orthonormal whatever the input, and nothing of it lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from matode import linalg
+from matode._array import to_host
+from matode.truncation import Absolute, Rank, Relative
+from tests.backends import assert_at_home, send
+
+TOLERANCE = {"float64": 1e-14, "complex128": 1e-14, "float32": 3e-6}
+DTYPES = tuple(TOLERANCE)
+
+
+def _basis(rng: np.random.Generator, m: int, p: int, dtype: str) -> np.ndarray:
+    X = rng.standard_normal((m, p)) + (1j * rng.standard_normal((m, p)) if dtype == "complex128" else 0)
+    return np.linalg.qr(X)[0].astype(dtype)
+
+
+def _columns(case: str, U: np.ndarray, q: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """Return columns, and the rank that they add to U."""
+    m, p = U.shape
+    inside = U @ rng.standard_normal((p, q))
+    generic = rng.standard_normal((m, q))
+    match case:
+        case "generic":
+            return generic, q
+        case "inside":
+            return inside, 0
+        case "zero":
+            return np.zeros((m, q)), 0
+        case "one direction":
+            return np.outer(rng.standard_normal(m), rng.standard_normal(q)) + inside, 1
+        case "repeated":
+            return np.concatenate([generic[:, : q // 2], generic[:, : q // 2]], axis=1), q // 2
+        case "small innovation":
+            return inside + 1e-4 * generic, q
+        case "mixed sizes":
+            return generic * np.geomspace(1.0, 1e-3, q), q
+    raise AssertionError(case)
+
+
+CASES = ("generic", "inside", "zero", "one direction", "repeated", "small innovation", "mixed sizes")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES)
+def test_complement_is_orthonormal_complete_and_no_wider_than_the_innovation(backend, case, dtype):
+    rng = np.random.default_rng(1)
+    U = _basis(rng, 60, 6, dtype)
+    X, added = _columns(case, U, 6, rng)
+    X = X.astype(dtype)
+    W = linalg.complement(send(backend, U), send(backend, X))
+    assert_at_home(W, backend, dtype)
+    Q = np.concatenate([U, to_host(W)], axis=1)
+    assert W.shape == (60, added)
+    assert np.linalg.norm(Q.conj().T @ Q - np.eye(Q.shape[1])) <= TOLERANCE[dtype] * 10
+    assert np.linalg.norm(X - Q @ (Q.conj().T @ X)) <= TOLERANCE[dtype] * max(np.linalg.norm(X), 1e-300)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-30, 1e30, 1e150])
+def test_complement_does_not_depend_on_the_scale(scale):
+    rng = np.random.default_rng(2)
+    U, X = _basis(rng, 40, 3, "float64"), rng.standard_normal((40, 3))
+    W = linalg.complement(U, scale * X)
+    assert W.shape == (40, 3)
+    Q = np.concatenate([U, W], axis=1)
+    assert np.linalg.norm(X - Q @ (Q.T @ X)) <= 1e-13 * np.linalg.norm(X)
+
+
+def test_complement_reaches_directions_far_below_the_square_root_of_rounding():
+    rng = np.random.default_rng(3)
+    U, G = _basis(rng, 50, 4, "float64"), rng.standard_normal((50, 8))
+    X = (G * 10.0 ** -np.arange(0, 16, 2)) @ _basis(rng, 8, 8, "float64")
+    W = linalg.complement(U, X)
+    Q = np.concatenate([U, W], axis=1)
+    assert np.linalg.norm(Q.T @ Q - np.eye(Q.shape[1])) <= 1e-13
+    assert np.linalg.norm(X - Q @ (Q.T @ X)) <= 5e-15 * np.linalg.norm(X)
+
+
+@pytest.mark.parametrize(("m", "p"), [(5, 5), (5, 4), (7, 4)])
+def test_complement_never_exceeds_the_space(backend, m, p):
+    rng = np.random.default_rng(4)
+    U = _basis(rng, m, p, "float64")
+    W = linalg.complement(send(backend, U), send(backend, rng.standard_normal((m, 4))))
+    assert W.shape == (m, m - p)
+    Q = np.concatenate([U, to_host(W)], axis=1)
+    assert np.linalg.norm(Q.T @ Q - np.eye(m)) <= 1e-13
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(12, 12), (12, 9), (9, 12)])
+def test_truncated_svd_keeps_the_best_approximation(backend, dtype, shape):
+    rng = np.random.default_rng(5)
+    k = min(shape)
+    s = np.geomspace(1.0, 1e-3, k)
+    S = (_basis(rng, shape[0], k, dtype) * s.astype(dtype)) @ _basis(rng, shape[1], k, dtype).conj().T
+    P, kept, Q, discarded = linalg.truncated_svd(send(backend, S), Rank(4))
+    assert_at_home(P, backend, dtype)
+    assert_at_home(Q, backend, dtype)
+    P, Q = to_host(P), to_host(Q)
+    tolerance = 10 * TOLERANCE[dtype]
+    assert np.allclose(kept, s[:4], rtol=tolerance, atol=0)
+    assert np.linalg.norm(S - (P * kept) @ Q.conj().T) == pytest.approx(np.linalg.norm(s[4:]), rel=1e-3)
+    assert discarded == pytest.approx(np.linalg.norm(s[4:]), rel=1e-3)
+    for X in (P, Q):
+        assert np.linalg.norm(X.conj().T @ X - np.eye(4)) <= tolerance
+
+
+def test_single_precision_keeps_orthonormal_vectors_of_small_singular_values():
+    rng = np.random.default_rng(6)
+    s = np.geomspace(1.0, 1e-6, 10)
+    S = ((_basis(rng, 10, 10, "float64") * s) @ _basis(rng, 10, 10, "float64").T).astype("float32")
+    P, kept, Q, _ = linalg.truncated_svd(S, Relative(1e-5))
+    assert len(kept) > 7
+    for X in (P, Q):
+        assert np.linalg.norm(X.T @ X - np.eye(len(kept))) <= 1e-5
+
+
+def test_zero_core_keeps_one_zero_singular_value(backend):
+    P, kept, Q, discarded = linalg.truncated_svd(send(backend, np.zeros((4, 3))), Absolute(0.0))
+    assert P.shape == (4, 1)
+    assert Q.shape == (3, 1)
+    assert kept.tolist() == [0.0]
+    assert discarded == 0.0
+
+
+def test_reorthonormalise_keeps_the_product(backend):
+    rng = np.random.default_rng(7)
+    U = _basis(rng, 30, 5, "complex128") + 1e-6 * rng.standard_normal((30, 5))
+    Q, R = (to_host(X) for X in linalg.reorthonormalise(send(backend, U)))
+    assert np.linalg.norm(Q.conj().T @ Q - np.eye(5)) <= 1e-14
+    assert np.linalg.norm(Q @ R - U) <= 1e-14
