@@ -1,0 +1,98 @@
+"""What every test shares: the backends, the GPU marker, the Hypothesis profiles, and the header that says what ran."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import hypothesis
+import pytest
+
+from matode import _array
+from matode._array import Backend
+from tests import backends
+
+COMMON: dict[str, Any] = {"deadline": None, "database": None, "print_blob": True}
+hypothesis.settings.register_profile("ci", derandomize=True, max_examples=25, **COMMON)
+hypothesis.settings.register_profile("thorough", max_examples=500, **COMMON)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        action="append",
+        choices=[name.value for name in backends.Name],
+        help="run only the tests that depend on a backend, and only on this one (repeatable); 'cupy' needs a GPU",
+    )
+
+
+def _selected(config: pytest.Config) -> tuple[str, ...]:
+    return tuple(config.getoption("--backend") or backends.DEFAULT)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    profile = os.environ.get("HYPOTHESIS_PROFILE", "ci")
+    available, reason = _array.gpu_available()
+    return [
+        *(f"backend: {backends.describe(name)}" for name in _selected(config)),
+        f"gpu tests: {'run' if available else 'skipped: ' + reason}",
+        f"hypothesis: profile {profile}",
+    ]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", _selected(metafunc.config), indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--backend``, keep only what depends on a backend, or on torch as the oracle of gradients."""
+    chosen = config.getoption("--backend")
+    if not chosen:
+        return
+
+    def wanted(item: pytest.Item) -> bool:
+        fixtures = getattr(item, "fixturenames", ())
+        return (
+            "backend" in fixtures
+            or ("torch" in fixtures and "torch" in chosen)
+            or ("cupy" in chosen and item.get_closest_marker("gpu") is not None)
+        )
+
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = [item for item in items if wanted(item)]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is not None:
+        available, reason = _array.gpu_available()
+        if not available:
+            pytest.skip(reason)
+    name = getattr(getattr(item, "callspec", None), "params", {}).get("backend")
+    for marker in item.iter_markers("skip_backend"):
+        if backends.Name(marker.args[0]).value == name:
+            pytest.skip(marker.kwargs["reason"])
+
+
+@pytest.fixture(scope="session")
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """An array library and one of its devices; a test that asks for it runs once for each of them."""
+    reason = backends.why_not(request.param)
+    if reason:
+        pytest.skip(reason)
+    return backends.get(request.param)
+
+
+@pytest.fixture(scope="session")
+def xp(backend: Backend) -> Any:
+    """The namespace of ``backend``. Its arrays are on ``backend.device`` only where that is passed."""
+    return backend.xp
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    """The torch module with one thread, as an oracle; the test is skipped where torch is absent."""
+    module = pytest.importorskip("torch", reason=backends.why_not("torch") or None)
+    module.set_num_threads(1)
+    return module

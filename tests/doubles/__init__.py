@@ -1,0 +1,1 @@
+"""Stand-ins for libraries whose hardware a test machine may not have."""
