@@ -1,0 +1,86 @@
+"""Gradient flow of a network's loss, as a field that the integrators of ``matode`` move along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from matode._array import Array, device_of, namespace, zeros_like_shape
+from matode.evaluations import DenseEvaluation
+from matode.lowrank import LowRank
+from matode.protocols import Evaluation, NonFiniteError
+from nn.autodiff import Tape
+from nn.factored import Outer
+from nn.layers import Module
+from nn.losses import Loss, cross_entropy
+
+__all__ = ["GradientFlow"]
+
+
+@dataclass
+class GradientFlow:
+    """The field ``Y' = -grad loss(Y)`` of one batch: all substeps of a step see the same data.
+
+    One call runs one forward and one backward pass. The gradient of a low-rank weight is an
+    :class:`~nn.factored.Outer`, which serves the K-, L- and S-step alike and never forms an m x n array.
+
+    Parameters
+    ----------
+    model : Module
+    x, targets : arrays
+        The batch.
+    loss : callable
+        ``loss(outputs, targets)``, a scalar made of operations of :mod:`nn.ops`.
+
+    Attributes
+    ----------
+    losses : list of float
+        The loss at every evaluation so far, in order: the first entry belongs to the start of the step, and the
+        length counts the passes.
+    """
+
+    model: Module
+    x: Array
+    targets: Array
+    loss: Loss = cross_entropy
+    losses: list[float] = field(default_factory=list, init=False, repr=False)
+
+    def __call__(self, t: float, Y: Sequence[Any]) -> tuple[Evaluation, ...]:
+        """Return minus the gradient, one evaluation per block.
+
+        Raises
+        ------
+        NonFiniteError
+            If the loss is NaN or inf.
+        """
+        value, evaluations = self._differentiate(Y, -1.0)
+        self.losses.append(value)
+        if not -float("inf") < value < float("inf"):
+            raise NonFiniteError(f"the loss is {value}")
+        return evaluations
+
+    def value_and_gradient(self, Y: Sequence[Any]) -> tuple[float, tuple[Evaluation, ...]]:
+        """Return the loss and its gradient, one evaluation per block."""
+        return self._differentiate(Y, 1.0)
+
+    def _differentiate(self, Y: Sequence[Any], sign: float) -> tuple[float, tuple[Evaluation, ...]]:
+        """Return the loss and ``sign`` times its gradient; the sign enters as the seed, so it costs nothing."""
+        tape = Tape()
+        blocks = [tape.variable(block) for block in Y]
+        loss = self.loss(self.model.forward(blocks, self.x), self.targets)
+        xp = namespace(loss.value)
+        seed = xp.asarray(sign, dtype=loss.value.dtype, device=device_of(loss.value))
+        cotangents = tape.gradient(loss, blocks, seed)
+        evaluations = tuple(_evaluation(block, c) for block, c in zip(Y, cotangents, strict=True))
+        return float(loss.value), evaluations
+
+
+def _evaluation(block: Any, cotangent: Any) -> Evaluation:
+    """Return a cotangent as an evaluation; zero where the loss does not depend on the block."""
+    if isinstance(block, LowRank):
+        if cotangent is None:
+            m, n = block.shape
+            return Outer(zeros_like_shape((0, m), block.U), zeros_like_shape((0, n), block.U))
+        return cotangent
+    return DenseEvaluation(zeros_like_shape(block.shape, block) if cotangent is None else cotangent)

@@ -1,0 +1,172 @@
+"""The operations on arrays that networks are made of, and their rules.
+
+Each takes arrays or ``Var`` and returns the like. Batches come first: x is (batch, features). Everything is real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matode._array import Array, as_dtype, device_of, namespace
+from nn.autodiff import apply, define
+
+__all__ = ["add", "linear", "matmul", "mean_square", "relu", "reshape", "softmax_cross_entropy", "tanh"]
+
+Value = Any
+"""An array, or a ``Var`` that holds one."""
+
+
+def matmul(a: Value, b: Value) -> Value:
+    """Return the product ``a @ b`` of two matrices, (m, k) and (k, n)."""
+    return apply("matmul", a, b)
+
+
+def linear(x: Value, W: Value) -> Value:
+    """Return ``x @ W.T``, (batch, out), for ``x`` (batch, in) and a dense weight ``W`` (out, in)."""
+    return apply("linear", x, W)
+
+
+def add(x: Value, b: Value) -> Value:
+    """Return ``x + b``, where ``b`` has the trailing dimensions of ``x`` (a bias) or the same shape."""
+    return apply("add", x, b)
+
+
+def relu(x: Value) -> Value:
+    """Return the positive part of ``x``."""
+    return apply("relu", x)
+
+
+def tanh(x: Value) -> Value:
+    """Return the hyperbolic tangent of ``x``."""
+    return apply("tanh", x)
+
+
+def reshape(x: Value, shape: Sequence[int]) -> Value:
+    """Return ``x`` in another shape of the same size; one entry may be -1."""
+    return apply("reshape", x, shape=tuple(shape))
+
+
+def softmax_cross_entropy(logits: Value, labels: Array) -> Value:
+    """Return the mean over the batch of ``-log softmax(logits)[label]``, a scalar.
+
+    Parameters
+    ----------
+    logits : Var or array, (batch, classes)
+    labels : array of integers, (batch,)
+        The true classes, from 0 to classes - 1.
+    """
+    return apply("softmax_cross_entropy", logits, labels)
+
+
+def mean_square(y: Value, target: Value) -> Value:
+    """Return the mean of ``(y - target)**2`` over all entries, a scalar."""
+    return apply("mean_square", y, target)
+
+
+def _fits(op: str, condition: bool, a: Array, b: Array) -> None:
+    if not condition:
+        raise ValueError(f"{op}: the shapes {tuple(a.shape)} and {tuple(b.shape)} do not fit")
+
+
+def _matmul(a: Array, b: Array) -> tuple[Array, Any]:
+    _fits("matmul", a.ndim == 2 and b.ndim == 2 and a.shape[1] == b.shape[0], a, b)
+    return a @ b, (a, b)
+
+
+def _matmul_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Array | None, ...]:
+    a, b = saved
+    return d @ b.mT if wanted[0] else None, a.mT @ d if wanted[1] else None
+
+
+def _linear(x: Array, W: Array) -> tuple[Array, Any]:
+    _fits("linear (x W*)", x.ndim == 2 and W.ndim == 2 and x.shape[1] == W.shape[1], x, W)
+    return x @ W.mT, (x, W)
+
+
+def _linear_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Array | None, ...]:
+    x, W = saved
+    return d @ W if wanted[0] else None, d.mT @ x if wanted[1] else None
+
+
+def _add(x: Array, b: Array) -> tuple[Array, Any]:
+    _fits("add", b.ndim <= x.ndim and tuple(x.shape[x.ndim - b.ndim :]) == tuple(b.shape), x, b)
+    return x + b, x.ndim - b.ndim
+
+
+def _add_vjp(d: Array, leading: int, wanted: tuple[bool, ...]) -> tuple[Array | None, ...]:
+    if leading and wanted[1]:
+        return d, namespace(d).sum(d, axis=tuple(range(leading)))
+    return d, d
+
+
+def _relu(x: Array) -> tuple[Array, Any]:
+    y = namespace(x).maximum(x, 0.0)
+    return y, y
+
+
+def _relu_vjp(d: Array, y: Array, wanted: tuple[bool, ...]) -> tuple[Array]:
+    return (d * as_dtype(y > 0, d.dtype),)  # a product with a mask: `where` branches, and costs ten times as much
+
+
+def _tanh(x: Array) -> tuple[Array, Any]:
+    y = namespace(x).tanh(x)
+    return y, y
+
+
+def _tanh_vjp(d: Array, y: Array, wanted: tuple[bool, ...]) -> tuple[Array]:
+    return (d * (1.0 - y * y),)
+
+
+def _reshape(x: Array, shape: tuple[int, ...]) -> tuple[Array, Any]:
+    xp = namespace(x)
+    try:
+        return xp.reshape(x, shape), tuple(x.shape)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"reshape: the shapes {tuple(x.shape)} and {shape} do not fit") from error
+
+
+def _reshape_vjp(d: Array, shape: tuple[int, ...], wanted: tuple[bool, ...]) -> tuple[Array]:
+    return (namespace(d).reshape(d, shape),)
+
+
+def _softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Any]:
+    fits = logits.ndim == 2 and labels.ndim == 1 and logits.shape[0] == labels.shape[0]
+    _fits("softmax_cross_entropy", fits, logits, labels)
+    xp = namespace(logits, labels)
+    classes = xp.arange(logits.shape[1], dtype=labels.dtype, device=device_of(labels))
+    target = as_dtype(labels[:, None] == classes[None, :], logits.dtype)
+    shifted = logits - xp.max(logits, axis=1, keepdims=True)
+    weights = xp.exp(shifted)
+    total = xp.sum(weights, axis=1, keepdims=True)
+    loss = xp.mean(xp.log(total)[:, 0] - xp.sum(shifted * target, axis=1))
+    return loss, (weights, total, target)
+
+
+def _softmax_cross_entropy_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Array | None, None]:
+    weights, total, target = saved
+    return (weights / total - target) * (d / float(total.shape[0])) if wanted[0] else None, None
+
+
+def _mean_square(y: Array, target: Array) -> tuple[Array, Any]:
+    _fits("mean_square", tuple(y.shape) == tuple(target.shape), y, target)
+    difference = y - target
+    return namespace(difference).mean(difference * difference), difference
+
+
+def _mean_square_vjp(d: Array, difference: Array, wanted: tuple[bool, ...]) -> tuple[Array | None, ...]:
+    size = 1
+    for n in difference.shape:
+        size *= n
+    part = difference * (d * (2.0 / size))
+    return part if wanted[0] else None, -part if wanted[1] else None
+
+
+define("matmul", _matmul, _matmul_vjp)
+define("linear", _linear, _linear_vjp)
+define("add", _add, _add_vjp)
+define("relu", _relu, _relu_vjp)
+define("tanh", _tanh, _tanh_vjp)
+define("reshape", _reshape, _reshape_vjp)
+define("softmax_cross_entropy", _softmax_cross_entropy, _softmax_cross_entropy_vjp)
+define("mean_square", _mean_square, _mean_square_vjp)
