@@ -1,9 +1,9 @@
-"""Nonlinear fields with known Lipschitz constant, bound and normal component, on which error bounds are inequalities."""
+"""Nonlinear fields with known Lipschitz constant, bound and normal component: for error bounds as inequalities."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -118,7 +118,7 @@ def bounded(
     field = BoundedField(
         factor(m, g1), factor(n, g2), factor(n, g2), unit(1), unit(min(m, n)), g1, g2, kappa, omega, eps
     )
-    dense = BoundedField(*map(_host, (field.G1, field.Ga, field.Gb, field.C, field.E)), g1, g2, kappa, omega, eps)
+    dense = replace(field, **{name: _host(getattr(field, name)) for name in ("G1", "Ga", "Gb", "C", "E")})
     start = to_host(Y0.to_dense())
 
     @cache

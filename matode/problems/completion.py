@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from matode._array import Array, Backend, default_rng, get_backend, host, namespace, to_host
 from matode.lowrank import LowRank
@@ -12,7 +12,8 @@ from matode.problems.problem import Problem
 __all__ = ["Completion", "completion"]
 
 
-class Completion(NamedTuple):
+@dataclass(frozen=True)
+class Completion:
     """The loss ``f(Y) = 1/2 ||M * (Y - D)||^2``, with M in {0, 1}: convex, and its gradient is 1-Lipschitz.
 
     Attributes
@@ -87,7 +88,10 @@ def completion(
     M = backend.xp.asarray((rng.random(shape) < observed).astype(dtype), device=backend.device)
     Y0 = unit(rank)
     data, mask, start = to_host(D), to_host(M), to_host(Y0.to_dense())
-    reference: Callable[[float], host.ndarray] = lambda t: start - host.expm1(-t) * mask * (data - start)  # noqa: E731
+
+    def reference(t: float) -> host.ndarray:
+        return start - host.expm1(-t) * mask * (data - start)
+
     return Problem(
         name=f"matrix completion, {shape[0]} x {shape[1]}, {observed:.0%} observed",
         F=Completion(D, M),
