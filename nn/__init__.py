@@ -22,6 +22,7 @@ __all__ = [
     "accuracy",
     "count_parameters",
     "cross_entropy",
+    "data",
     "mlp",
     "mse",
     "train",

@@ -17,18 +17,26 @@ def constant(epoch: float) -> float:
     return 1.0
 
 
-def cosine(epochs: float, final: float = 0.0) -> Schedule:
-    """Return half a cosine from 1 at the start to ``final`` after ``epochs``.
+def cosine(epochs: float, final: float = 0.0, *, warmup: float = 0.0, initial: float = 0.0) -> Schedule:
+    """Return a line from ``initial`` to 1 over ``warmup`` epochs, then half a cosine to ``final`` at ``epochs``.
+
+    Raises
+    ------
+    ValueError
+        Unless ``0 <= warmup < epochs``.
 
     References
     ----------
     Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, equation (5).
     """
-    if epochs <= 0:
-        raise ValueError(f"cosine: the number of epochs must be positive, got {epochs}")
+    if not 0 <= warmup < epochs:
+        raise ValueError(f"cosine: expected 0 <= warmup < epochs, got warmup {warmup} and {epochs} epochs")
 
     def factor(epoch: float) -> float:
-        return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * min(epoch / epochs, 1.0)))
+        if epoch < warmup:
+            return initial + (1.0 - initial) * epoch / warmup
+        phase = min((epoch - warmup) / (epochs - warmup), 1.0)
+        return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * phase))
 
     return factor
 

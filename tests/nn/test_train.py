@@ -11,7 +11,7 @@ from matode.lowrank import LowRank
 from matode.protocols import NonFiniteError
 from matode.substeps import euler
 from matode.truncation import Relative
-from nn import accuracy, count_parameters, mlp, train
+from nn import GradientFlow, accuracy, count_parameters, mlp, train
 from nn.schedules import constant, cosine, steps
 from tests.backends import assert_at_home
 
@@ -71,6 +71,7 @@ def test_the_same_seed_gives_the_same_training(blobs):
     assert [e.loss for e in first.history] == [e.loss for e in second.history]
     assert np.array_equal(first.Y[0].to_dense(), second.Y[0].to_dense())
     assert [e.loss for e in first.history] != [e.loss for e in other.history]
+    assert not np.array_equal(*(run(DENSE, blobs, seed=seed, epochs=0).Y[0] for seed in (4, 5)))
 
 
 def test_the_same_seed_gives_the_same_training_on_every_backend(blobs, backend):
@@ -96,6 +97,8 @@ def test_epochs_are_shuffled_differently_and_cover_all_examples(blobs):
     recorder = Recorder()
     result = run(DENSE, blobs, integrator=recorder, epochs=2)
     assert result.memory == 14
+    everything = GradientFlow(DENSE, blobs.x_train, blobs.y_train).value_and_gradient(result.Y)[0]
+    assert [epoch.loss for epoch in result.history] == pytest.approx([everything] * 2, rel=1e-6)
     assert [len(x) for x in recorder.seen] == [32] * 6 + [8] + [32] * 6 + [8]
     first, second = (np.concatenate(recorder.seen[k : k + 7]) for k in (0, 7))
     assert not np.array_equal(first, second)
@@ -186,7 +189,9 @@ def test_data_that_does_not_fit_is_refused(blobs):
 
 def test_schedules():
     assert constant(3.7) == 1.0
-    assert [cosine(4, 0.2)(e) for e in (0, 2, 4, 9)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
+    assert [cosine(4, final=0.2)(e) for e in (0, 2, 4, 9)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
+    warm = cosine(6, warmup=2, initial=0.2)
+    assert [warm(e) for e in (0, 1, 2, 4, 6)] == pytest.approx([0.2, 0.6, 1.0, 0.5, 0.0])
     assert [steps({12: 0.2, 16: 0.5})(e) for e in (0, 11.9, 12, 16)] == pytest.approx([1.0, 1.0, 0.2, 0.1])
-    with pytest.raises(ValueError, match="must be positive"):
-        cosine(0)
+    with pytest.raises(ValueError, match="0 <= warmup < epochs"):
+        cosine(2, warmup=2)
