@@ -27,10 +27,10 @@ __all__ = [
     "a_posteriori",
     "abc_psi",
     "abc_psi_euler",
-    "augmented_bug",
-    "augmented_bug_euler",
     "any_euler",
     "any_exact",
+    "augmented_bug",
+    "augmented_bug_euler",
     "bug",
     "bug_euler",
     "descent",
@@ -82,8 +82,8 @@ def ksl_euler(*, L: float, B: float, eps: float, h: float) -> float:
 
     Proof sketch: with ``Z = Y0 + h F(Y0) P_V0`` and X the end of the S-step, the step is
     ``P_U1 (Y0 + h F(Y0)) + h P_U1 (F(Y0) - F(Z)) P_V0 + h P_U1 (F(X) - F(Y0))``, where ``||Z - Y0|| <= B h`` and
-    ``||X - Y0|| <= B h + L B h^2``; the range of U1 misses ``Y0 + h F(Y0)`` by ``h (I - P_U1) F(Y0) (I - P_V0)``, at most
-    ``eps h + L B h^2`` by comparison with the normal component at Z; Euler's own local error is ``L B h^2 / 2``.
+    ``||X - Y0|| <= B h + L B h^2``; the range of U1 misses ``Y0 + h F(Y0)`` by ``h (I - P_U1) F(Y0) (I - P_V0)``, at
+    most ``eps h + L B h^2`` by comparison with the normal component at Z; Euler's own local error is ``L B h^2 / 2``.
     """
     return eps * h + 3.5 * L * B * h**2 + L**2 * B * h**3
 
@@ -113,9 +113,9 @@ def bug_euler(*, L: float, B: float, eps: float, h: float) -> float:
 
     Hypotheses: F is autonomous; L, B and eps hold at every matrix of the step.
 
-    Proof sketch: either new basis misses ``Y0 + h F(Y0)`` by at most ``eps h + L B h^2`` (see :func:`ksl_euler`), the two
-    together by ``sqrt2`` times that; the Galerkin step evaluates F at ``P1 Y0 P2``, within ``sqrt2 B h`` of Y0; Euler's own
-    local error is ``L B h^2 / 2``.
+    Proof sketch: either new basis misses ``Y0 + h F(Y0)`` by at most ``eps h + L B h^2`` (see :func:`ksl_euler`), the
+    two together by ``sqrt2`` times that; the Galerkin step evaluates F at ``P1 Y0 P2``, within ``sqrt2 B h`` of Y0;
+    Euler's own local error is ``L B h^2 / 2``.
     """
     return math.sqrt(2) * eps * h + (2 * math.sqrt(2) + 0.5) * L * B * h**2
 
@@ -218,21 +218,21 @@ def abc_psi_euler(*, L: float, B: float, eps: float, h: float) -> float:
 
 
 def any_exact(*, L: float, B: float, eps: float, h: float) -> float:
-    """Bound one step of any method here with exact subflows, also where it is cut back to the rank that it started from.
+    """Bound one step of any method here with exact subflows, also where it is cut back to the rank of its start.
 
     Statement: ``q ((2 sqrt2 + 1) eps h + (sqrt13 + 1) L B h^2)``, hypotheses as for :func:`ksl`.
 
     Proof sketch: cutting Y1^ to its best rank-r approximation moves it no further than its distance from the exact
-    rank-r solution y, ``||Phi_h - y|| <= q eps h``, so that the error is at most twice the local bound plus ``q eps h``.
-    :func:`augmented_bug` has the largest second-order term of the methods that are cut, :func:`bug` the largest first one;
-    :func:`ksl` and :func:`projected_euler` stay below the sum.
+    rank-r solution y, ``||Phi_h - y|| <= q eps h``, so that the error is at most twice the local bound plus ``q eps
+    h``. :func:`augmented_bug` has the largest second-order term of the methods that are cut, :func:`bug` the largest
+    first one; :func:`ksl` and :func:`projected_euler` stay below the sum.
     """
     q = math.exp(L * h)
     return q * ((2 * math.sqrt(2) + 1) * eps * h + (math.sqrt(13) + 1) * L * B * h**2)
 
 
 def any_euler(*, L: float, B: float, eps: float, h: float) -> float:
-    """Bound one step of any method here with Euler substeps, also where it is cut back to the rank it started from.
+    """Bound one step of any method here with Euler substeps, also where it is cut back to the rank of its start.
 
     Statement: ``(2 + q) eps h + 7/2 L B h^2 + L^2 B h^3``, hypotheses as for :func:`ksl_euler`.
 
@@ -367,9 +367,9 @@ def descent_exact(*, L: float, B: float, h: float, tangent_gradient: float) -> f
     substeps has ``f(Y1^) <= f(Y0) - (1 - e^(-2 L h)) / (2 L) max(0, ||P_T G|| - L B h/sqrt2)^2``, where
     ``tangent_gradient`` is ``||P_T G||`` at Y0. The form of :func:`descent` fails for such a step.
 
-    Proof sketch: the Galerkin solution W loses ``||g||^2`` per unit of time, ``g = P1 grad f(W) P2``, and ``||g||`` shrinks no
-    faster than ``e^(-L t)``. The new bases miss ``G V0`` and ``G* U0`` by at most ``L B h/2`` each, since they contain the
-    integral of ``grad f V0`` along the K-step, and of its counterpart along the L-step.
+    Proof sketch: the Galerkin solution W loses ``||g||^2`` per unit of time, ``g = P1 grad f(W) P2``, and ``||g||``
+    shrinks no faster than ``e^(-L t)``. The new bases miss ``G V0`` and ``G* U0`` by at most ``L B h/2`` each, since
+    they contain the integral of ``grad f V0`` along the K-step, and of its counterpart along the L-step.
     """
     seen = max(0.0, tangent_gradient - L * B * h / math.sqrt(2))
     return -math.expm1(-2 * L * h) / (2 * L) * seen**2

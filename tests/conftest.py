@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any
 
@@ -47,40 +48,43 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``--backend``, keep only what depends on a backend, or on torch as the oracle of gradients."""
+    """With ``--backend``, keep only what runs on the chosen backends or, such as an oracle of gradients, needs one."""
     chosen = config.getoption("--backend")
     if not chosen:
         return
 
     def wanted(item: pytest.Item) -> bool:
-        fixtures = getattr(item, "fixturenames", ())
-        return (
-            "backend" in fixtures
-            or ("torch" in fixtures and "torch" in chosen)
-            or ("cupy" in chosen and item.get_closest_marker("gpu") is not None)
-        )
+        if item.get_closest_marker("gpu") is not None:
+            return "cupy" in chosen
+        return "backend" in getattr(item, "fixturenames", ()) or any(name in chosen for name in _needed(item))
 
     config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
     items[:] = [item for item in items if wanted(item)]
 
 
+def _needed(item: pytest.Item) -> list[str]:
+    """Return the backends without which a test means nothing, besides the one it is run on."""
+    names = [backends.Name(marker.args[0]).value for marker in item.iter_markers("needs_backend")]
+    return [*names, "torch"] if "torch" in getattr(item, "fixturenames", ()) else names
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("gpu") is not None:
-        available, reason = _array.gpu_available()
-        if not available:
-            pytest.skip(reason)
+    """Skip what cannot run here. Skips from this one place are summed up in one line for each reason."""
+    if item.get_closest_marker("gpu") is not None and not _array.gpu_available()[0]:
+        pytest.skip(_array.gpu_available()[1])
     name = getattr(getattr(item, "callspec", None), "params", {}).get("backend")
     for marker in item.iter_markers("skip_backend"):
         if backends.Name(marker.args[0]).value == name:
             pytest.skip(marker.kwargs["reason"])
+    for needed in [*_needed(item), *([name] if name else [])]:
+        reason = backends.why_not(needed)
+        if reason:
+            pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> Backend:
     """An array library and one of its devices; a test that asks for it runs once for each of them."""
-    reason = backends.why_not(request.param)
-    if reason:
-        pytest.skip(reason)
     return backends.get(request.param)
 
 
@@ -93,6 +97,6 @@ def xp(backend: Backend) -> Any:
 @pytest.fixture(scope="session")
 def torch() -> Any:
     """The torch module with one thread, as an oracle; the test is skipped where torch is absent."""
-    module = pytest.importorskip("torch", reason=backends.why_not("torch") or None)
+    module = importlib.import_module("torch")
     module.set_num_threads(1)
     return module

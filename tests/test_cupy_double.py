@@ -9,7 +9,7 @@ import scipy.sparse
 
 from tests import backends
 
-pytestmark = pytest.mark.skipif(bool(backends.why_not("cupy-double")), reason=backends.why_not("cupy-double"))
+pytestmark = pytest.mark.needs_backend("cupy-double")
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def x(double):
 
 def test_arrays_have_nothing_that_cupy_arrays_lack(x):
     """``__array_namespace__`` is the one exception: array_api_compat adds it for CuPy."""
-    cupy = pytest.importorskip("cupy")
+    import cupy
+
     own = set(dir(type(x))) - set(dir(object)) - {"_data", "__array_namespace__"}
     assert own - set(dir(cupy.ndarray)) == set()
     assert not hasattr(type(x), "__index__")

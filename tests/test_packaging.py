@@ -43,7 +43,7 @@ def test_only_the_toolkit_and_the_networks_are_installed():
     assert PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["matode", "nn"]
 
 
-OPTIONAL = "cupy cupyx dask joblib matplotlib msgspec pooch pytest sklearn torch tqdm".split()
+OPTIONAL = "cupy cupyx dask hypothesis joblib matplotlib msgspec pooch pytest sklearn torch tqdm".split()
 
 
 @pytest.mark.parametrize("package", ["matode", "nn"])

@@ -118,7 +118,9 @@ def bounded(
     field = BoundedField(
         factor(m, g1), factor(n, g2), factor(n, g2), unit(1), unit(min(m, n)), g1, g2, kappa, omega, eps
     )
-    dense = replace(field, **{name: _host(getattr(field, name)) for name in ("G1", "Ga", "Gb", "C", "E")})
+    dense = replace(
+        field, G1=_host(field.G1), Ga=_host(field.Ga), Gb=_host(field.Gb), C=_host(field.C), E=_host(field.E)
+    )
     start = to_host(Y0.to_dense())
 
     @cache

@@ -1,0 +1,95 @@
+"""The experiments by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from experiments import convergence, mnist_mlp
+from experiments.progress import Progress
+
+__all__ = ["EXPERIMENTS", "Experiment", "get"]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment.
+
+    Attributes
+    ----------
+    name : str
+        What the command line calls it.
+    summary : str
+        One sentence.
+    run : callable
+        ``run(settings, folder, progress, backend)`` computes, and writes CSV files into the folder. The backend is a
+        name or a :class:`~matode._array.Backend`.
+    quick, full : frozen dataclass
+        The two presets, of one type.
+    seconds : (float, float)
+        What the quick and the full preset take on two cores of a laptop.
+    version : int
+        To be raised when the stored columns change meaning: older results then do not count as finished.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Any, Path, Progress, Any], None]
+    quick: Any
+    full: Any
+    seconds: tuple[float, float]
+    version: int = 1
+
+    def preset(self, quick: bool) -> Any:
+        """Return the settings of the quick or the full run."""
+        return self.quick if quick else self.full
+
+    def duration(self, quick: bool) -> str:
+        """Say how long the quick or the full run takes."""
+        seconds = self.seconds[0 if quick else 1]
+        return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
+
+
+EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
+    {
+        experiment.name: experiment
+        for experiment in (
+            Experiment(
+                "convergence",
+                "error against step size, with explicit bounds, on a Lyapunov and a Schroedinger equation",
+                convergence.run,
+                convergence.QUICK,
+                convergence.FULL,
+                seconds=(15, 270),
+            ),
+            Experiment(
+                "mnist-mlp",
+                "a fully connected net of five layers trained by rank-adaptive DLRT, and densely",
+                mnist_mlp.run,
+                mnist_mlp.QUICK,
+                mnist_mlp.FULL,
+                seconds=(25, 100),
+            ),
+        )
+    }
+)
+"""All experiments; the command line, the figures and the tests iterate over it."""
+
+
+def get(name: str) -> Experiment:
+    """Return the experiment called ``name``.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names the nearest one.
+    """
+    if name in EXPERIMENTS:
+        return EXPERIMENTS[name]
+    near = difflib.get_close_matches(name, EXPERIMENTS, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(EXPERIMENTS)}"
+    raise ValueError(f"unknown experiment {name!r}: {hint}")

@@ -1,0 +1,118 @@
+"""How the pictures look: column width, colours that colour-blind readers can tell apart, markers for print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+__all__ = ["COLUMN", "GREY", "LAYERS", "METHODS", "NETS", "Look", "context", "logarithmic", "marked", "new_figure"]
+
+COLUMN = 3.4
+"""Width of a text column in inches."""
+
+GREY = "0.45"
+
+
+class Look(NamedTuple):
+    """Name, colour, marker and line style of a curve."""
+
+    label: str
+    color: str
+    marker: str
+    line: Any = "-"
+
+
+# Okabe and Ito's palette: distinguishable with every common form of colour blindness, and in grey by the markers.
+_BLUE, _ORANGE, _GREEN, _PINK, _SKY, _RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
+
+METHODS: Mapping[str, Look] = MappingProxyType(
+    {
+        "ksl": Look("KSL", _ORANGE, "s"),
+        "ksl-strang": Look("KSL (Strang)", _RED, "D"),
+        "lsk": Look("LSK", _PINK, "v"),
+        "bug": Look("BUG", _GREEN, "^"),
+        "augmented-bug": Look("augmented BUG", _BLUE, "o"),
+    }
+)
+"""Looks of the integrators, by catalogue name."""
+
+NETS: Mapping[str, Look] = MappingProxyType(
+    {"dlrt": Look("DLRT", _BLUE, "o"), "dense": Look("dense", _RED, "s", (0, (5, 2)))}
+)
+"""Looks of the two ways of training."""
+
+LAYERS = (
+    Look("layer 1", _BLUE, "o"),
+    Look("layer 2", _ORANGE, "s", (0, (5, 2))),
+    Look("layer 3", _GREEN, "^", (0, (3, 1, 1, 1))),
+    Look("layer 4", _PINK, "D", (0, (1, 1))),
+)
+"""Looks of the layers of a net, taken in turn."""
+
+_RC: Mapping[str, Any] = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 8.5,
+    "axes.labelsize": 8.5,
+    "axes.titlesize": 8.5,
+    "legend.fontsize": 7.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.8,
+    "legend.frameon": False,
+    "legend.handlelength": 2.8,
+    "legend.columnspacing": 1.4,
+    "legend.labelspacing": 0.3,
+    "figure.facecolor": "white",
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,
+}
+
+
+def context() -> AbstractContextManager[Any]:
+    """Return a context in which matplotlib draws in this style; outside it nothing changes."""
+    import matplotlib
+
+    settings: Any = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
+    settings.update(_RC)
+    return matplotlib.rc_context(settings)
+
+
+def new_figure(rows: int, height: float, *, width: float = COLUMN, columns: int = 1, **axes: Any) -> tuple[Any, Any]:
+    """Return a figure without any window behind it, and its array of axes, (rows, columns)."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
+    return figure, figure.subplots(rows, columns, squeeze=False, **axes)
+
+
+def marked(axis: Any, values: Sequence[float]) -> None:
+    """Set ticks of a logarithmic axis at the values that were used, and nowhere else."""
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+    axis.set_major_locator(FixedLocator(sorted(values)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def logarithmic(axis: Any, decades: int = 6) -> None:
+    """Set ticks of a logarithmic axis: at most ``decades`` labels, small ticks between them without labels."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(numticks=decades + 1))
+    axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)), numticks=100))
+    axis.set_minor_formatter(NullFormatter())

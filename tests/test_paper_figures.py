@@ -1,0 +1,292 @@
+"""Figures: they are drawn from stored results, compute nothing themselves, and the page shows all of them."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
+
+import pytest
+
+from experiments import registry, runs, tables
+from experiments.convergence import Settings as ConvergenceSettings
+from experiments.mnist_mlp import Settings as TrainingSettings
+from paper_figures import __main__ as cli
+from paper_figures import convergence_plot, page, published, training_plot
+from paper_figures.figure import Description
+from paper_figures.registry import FIGURES, get
+from tests.test_experiments import TINY
+
+REASON = "matplotlib is not installed: pip install 'matode[plots]'"
+DEFAULT = [name for name, figure in FIGURES.items() if figure.default]
+
+
+@pytest.fixture
+def matplotlib():
+    """The module; what draws is skipped where it is absent."""
+    return pytest.importorskip("matplotlib", reason=REASON)
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory):
+    """A folder with small finished runs of both experiments; the training is made up, as if on MNIST."""
+    out = tmp_path_factory.mktemp("results")
+    runs.execute(registry.get("convergence"), TINY, quick=True, out=out)
+    fake = registry.Experiment("mnist-mlp", "", _trained, TrainingSettings(), TrainingSettings(), (1, 1))
+    runs.execute(fake, TrainingSettings(epochs=2, dense_epochs=1), quick=True, out=out)
+    return out
+
+
+def _trained(settings, folder, report, backend):
+    """Write what the training experiment would."""
+    epochs, steps = [], []
+    for net, count in (("dlrt", 2), ("dense", 1)):
+        for k in range(1, count + 1):
+            ranks = {f"rank_{i}": 40 + i if net == "dlrt" else None for i in range(1, 5)}
+            epochs.append(
+                {
+                    "net": net,
+                    "epoch": k,
+                    "loss": 1 / k,
+                    "test_accuracy": 0.9 + 0.01 * k,
+                    **ranks,
+                    "evaluation_parameters": 190000,
+                    "training_parameters": 400000,
+                    "dense_parameters": 1149010,
+                    "compression": 0.83 if net == "dlrt" else 0.0,
+                    "learning_rate": 0.1,
+                    "seconds": 2.0,
+                }
+            )
+        for step in (0, 1, 2, 20, 40, 469 * count):
+            steps.append({"net": net, "step": step, "epoch": step / 469, "loss": 2 / (1 + step), **ranks})
+    tables.write(folder / "epochs.csv", epochs)
+    tables.write(folder / "steps.csv", steps)
+    data = {"data": "mnist", "train_examples": 60000, "test_examples": 10000, "layers": "784-500-10", "batch_size": 128}
+    tables.write(folder / "data.csv", [data])
+
+
+@contextmanager
+def refusing():
+    """Make every attempt to run an experiment an error."""
+
+    def refuse(*arguments, **options):
+        raise AssertionError("a figure computed something")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "execute", refuse)
+        patch.setattr(registry.Experiment, "run", property(refuse), raising=False)
+        yield
+
+
+@pytest.fixture
+def no_computing():
+    """Make every attempt to run an experiment an error."""
+    with refusing():
+        yield
+
+
+@pytest.fixture(scope="session")
+def drawn(results, tmp_path_factory):
+    """A folder with all default figures, and whether matplotlib's settings stayed what they were."""
+    matplotlib = pytest.importorskip("matplotlib", reason=REASON)
+    folder = tmp_path_factory.mktemp("figures")
+    before = dict(matplotlib.rcParams)
+    with refusing():
+        assert draw(results, folder) == 0
+    return folder, dict(matplotlib.rcParams) == before
+
+
+def draw(results, folder, *arguments):
+    return cli.main([*arguments, "--quick", "--results", str(results), "--figures", str(folder)])
+
+
+class Links(HTMLParser):
+    """Collects what a page shows and links to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.images, self.links, self.ids, self.open = [], [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.images += [values["src"]] if tag == "img" else []
+        self.links += [values["href"]] if tag == "a" else []
+        self.ids |= {values["id"]} if "id" in values else set()
+        if tag not in ("meta", "img", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_every_default_figure_is_drawn_from_results_alone(drawn):
+    folder, same_settings = drawn
+    for name in DEFAULT:
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        with (folder / f"{name}.csv").open(newline="") as file:
+            assert len(list(csv.DictReader(file))) > 2
+    assert same_settings
+    assert not list(folder.glob(".*"))
+
+
+def test_the_page_shows_every_picture_and_every_link_leads_somewhere(drawn):
+    folder, _ = drawn
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    found = Links(text)
+    assert not found.open
+    assert found.images == [f"{name}.png" for name in DEFAULT]
+    for link in [*found.links, *found.images]:
+        parts = urlsplit(link)
+        assert not parts.scheme
+        assert not parts.netloc
+        assert not parts.path.startswith("/")
+        if parts.path:
+            assert (folder / parts.path).stat().st_size > 0
+        else:
+            assert parts.fragment in found.ids
+    assert "<script" not in text
+    assert "url(" not in text
+    for name in DEFAULT:
+        assert f"{name}.pdf" in found.links
+        assert f"{name}.csv" in found.links
+
+
+def test_the_page_says_what_was_used_and_sets_published_beside_ours(drawn):
+    text = (drawn[0] / "index.html").read_text(encoding="utf-8")
+    assert "MNIST: 60,000 training and 10,000 test images" in text
+    assert "quick preset" in text
+    assert "98.11%, ranks 27 40 37 38" in text
+    assert "92.00%" in text
+
+
+def test_naming_one_figure_draws_it_alone_and_keeps_the_others_on_the_page(matplotlib, no_computing, results, tmp_path):
+    assert draw(results, tmp_path, "ranks") == 0
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"fig_ranks"}
+    assert draw(results, tmp_path, "fig_lyapunov") == 0
+    assert Links((tmp_path / "index.html").read_text()).images == ["fig_lyapunov.png", "fig_ranks.png"]
+
+
+def test_the_overview_is_drawn_when_named(matplotlib, no_computing, results, tmp_path, monkeypatch):
+    monkeypatch.setattr("paper_figures.overview._RANK", TINY.schroedinger_ranks[0])
+    assert draw(results, tmp_path, "overview") == 0
+    assert (tmp_path / "overview.png").stat().st_size > 10_000
+
+
+def test_what_is_missing_is_run_first_and_only_that(matplotlib, results, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def execute(experiment, settings, **options):
+        asked.append((experiment.name, settings, options["quick"], options["backend"]))
+        return runs.find(experiment, True, results)
+
+    monkeypatch.setattr(cli.runs, "execute", execute)
+    assert draw(tmp_path / "empty", tmp_path / "figures", "training", "ranks") == 0
+    training = registry.get("mnist-mlp")
+    assert asked == [("mnist-mlp", training.quick, True, "numpy")]
+    assert training.duration(True) in capsys.readouterr().out
+
+
+def test_full_runs_are_not_mistaken_for_quick_ones(results):
+    assert cli.runs.find(registry.get("convergence"), True, results) is not None
+    assert cli.runs.find(registry.get("convergence"), False, results) is None
+
+
+def test_an_interrupt_ends_with_a_sentence(matplotlib, tmp_path, monkeypatch, capsys):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.runs, "execute", interrupted)
+    assert draw(tmp_path, tmp_path / "figures") == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_without_a_gpu_numpy_is_used_and_one_sentence_says_why(
+    matplotlib, no_computing, results, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("experiments.backends.gpu_available", lambda: (False, "there is no card"))
+    assert draw(results, tmp_path, "lyapunov", "--backend", "cupy") == 0
+    sentence = "NumPy is used instead of CuPy: there is no card."
+    assert capsys.readouterr().out.count(sentence) == 1
+    assert sentence in (tmp_path / "index.html").read_text()
+
+
+def test_without_matplotlib_one_sentence_says_how_to_get_it(no_computing, results, tmp_path, monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
+    assert draw(results, tmp_path / "figures") == 1
+    message = capsys.readouterr().err
+    assert "pip install 'matode[all]'" in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "figures").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("schroedigner", "did you mean 'schroedinger'?"), ("xyz", "expected one of")]
+)
+def test_an_unknown_figure_is_an_error_that_names_the_nearest(name, hint, tmp_path, capsys):
+    assert draw(tmp_path, tmp_path, name) == 2
+    assert hint in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_may_leave_out_the_prefix():
+    assert get("ranks") is get("fig_ranks") is FIGURES["fig_ranks"]
+
+
+def test_published_parameters_are_counted_as_the_paper_does():
+    row = next(row for row in published.WIDTH_500 if row.tau == 0.11)
+    assert row.parameters == 27 * (784 + 500) + (40 + 37 + 38) * 1000 + 5000
+    assert [row.tau for row in published.WIDTH_500] == [0.03, 0.05, 0.07, 0.09, 0.11, 0.13, 0.15, 0.17]
+
+
+def test_published_numbers_stand_beside_mnist_only(results):
+    run = runs.find(registry.get("mnist-mlp"), True, results)
+    assert [c.what for c in training_plot.comparisons(run)] == [
+        "test accuracy, tau = 0.09",
+        "test accuracy, tau = 0.11",
+        "the same before fine-tuning",
+        "test accuracy, dense net",
+    ]
+
+    class Digits:
+        def table(self, name):
+            return [{"data": "digits"}]
+
+    assert training_plot.comparisons(Digits()) == []
+
+
+def test_the_caption_counts_violations(results):
+    run = runs.find(registry.get("convergence"), True, results)
+    caption = convergence_plot.describe(run, "lyapunov", "Caption.", "equation").caption
+    assert f"{len(TINY.methods) * len(TINY.steps)} solves, 0 errors above a bound" in caption
+
+
+def test_text_is_escaped_and_long_tables_are_folded(tmp_path, monkeypatch):
+    section = {
+        "title": "a < b",
+        "caption": "c & d",
+        "settings": {"e": "<f>"},
+        "rows": [{"x": 0.5, "y": None}] * 20,
+        "columns": {"x": ("x", ".2e"), "y": ("y", "d")},
+        "comparisons": [],
+    }
+    monkeypatch.setattr(page.output, "load", lambda name, folder: section if name == "one" else None)
+    text = page.write(["one", "two"], tmp_path).read_text()
+    assert "a &lt; b" in text
+    assert "<f>" not in text
+    assert "<details>" in text
+    assert "5.00e-01" in text
+    assert not Links(text).open
+
+
+def test_settings_of_figures_are_those_of_the_run(results):
+    run = runs.find(registry.get("convergence"), True, results)
+    description = FIGURES["fig_schroedinger"].describe({"convergence": run})
+    assert isinstance(description, Description)
+    assert description.settings["size"].startswith(f"{TINY.n} x {TINY.n}")
+    assert ConvergenceSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in run.settings.items()}) == TINY
