@@ -90,7 +90,7 @@ class Settings:
             raise ValueError(f"steps: expected positive numbers, got {self.steps}")
 
 
-FULL = Settings(lyapunov_ranks=(4, 8), schroedinger_ranks=(4, 8, 12))
+FULL = Settings(schroedinger_ranks=(4, 8, 12))
 QUICK = Settings(steps=(1e-1, 5e-2, 2e-2, 1e-2))
 
 

@@ -71,7 +71,7 @@ class Settings:
     batch_size: int = 256
     epochs: int = 10
     dense_epochs: int = 10
-    small_batch_size: int = 16
+    small_batch_size: int = 32
     small_epochs: int = 10
     every: int = 20
     seed: int = 0

@@ -64,7 +64,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 convergence.run,
                 convergence.QUICK,
                 convergence.FULL,
-                seconds=(15, 270),
+                seconds=(15, 130),
             ),
             Experiment(
                 "mnist-mlp",

@@ -1,7 +1,7 @@
 """Matrix ODEs kept in low-rank form: dynamical low-rank approximation, its integrators, and their error bounds."""
 
 from matode.evaluations import Operator
-from matode.integrators import BUG, INTEGRATORS, KSL, LSK, AugmentedBUG, KSLStrang
+from matode.integrators import BUG, INTEGRATORS, KSL, LSK, AugmentedBUG, FullRank, KSLStrang
 from matode.lowrank import LowRank
 from matode.protocols import Evaluation, Field, Integrator, NonFiniteError, State, Step
 from matode.solution import Solution
@@ -20,6 +20,7 @@ __all__ = [
     "AugmentedBUG",
     "Evaluation",
     "Field",
+    "FullRank",
     "Integrator",
     "KSLStrang",
     "LowRank",

@@ -20,11 +20,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from matode._array import Array, as_dtype, finite, mH, overflowing
+from matode._array import Array, as_dtype, eye_like, finite, mH, overflowing
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Field, NonFiniteError, Rhs, State, Substep
 
-__all__ = ["k_flow", "k_rhs", "l_flow", "l_rhs", "s_flow", "s_rhs"]
+__all__ = ["full_flow", "k_flow", "k_rhs", "l_flow", "l_rhs", "s_flow", "s_rhs", "with_cores"]
 
 Blocks = tuple[Array, ...]
 
@@ -80,6 +80,25 @@ def s_flow(
         return moves if sign == 1.0 else tuple(sign * move for move in moves)
 
     return _flow("S", field, t, h, Y, substep, first, lambda y: y.S, lambda y, S: LowRank(y.U, S, y.V), rhs)
+
+
+def with_cores(Y: Sequence[Block], S: Sequence[Array]) -> State:
+    """Return the state with the cores, or dense blocks, that an S-flow gave, in the bases of Y."""
+    return State(LowRank(y.U, s, y.V) if isinstance(y, LowRank) else s for y, s in zip(Y, S, strict=True))
+
+
+def full_flow(
+    field: Field, t: float, h: float, Y: Sequence[Block], substep: Substep, first: Blocks | None = None
+) -> Blocks:
+    """Solve ``Y' = F(t, Y)`` itself from t to t + h and return every block as a dense array: for baselines only."""
+
+    def rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
+        return tuple(as_dtype(f.full(), y.dtype) for f, y in zip(F, Y, strict=True))
+
+    def lift(y: LowRank, Z: Array) -> LowRank:
+        return LowRank(Z, None, eye_like(Z.shape[1], Z))
+
+    return _flow("dense", field, t, h, Y, substep, first, LowRank.to_dense, lift, rhs)
 
 
 def _act(f: Evaluation, y: Block, action: Callable[[Evaluation, LowRank], Array]) -> Array:

@@ -6,15 +6,16 @@ Everything is built on Gram matrices and thin products; each function is safe fo
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from matode._array import Array, as_dtype, eps, eye_like, from_host, host, is_gpu, mH, namespace, to_host
+from matode._array import Array, as_dtype, eps, eye_like, from_host, host, is_complex, is_gpu, mH, namespace, to_host
 
 if TYPE_CHECKING:
     from matode.truncation import Truncation
 
 __all__ = ["complement", "orthonormality_defect", "qr", "reorthonormalise", "truncated_svd"]
 
+_SMALLEST_PIVOT = 2e-4  # below, one round of Cholesky QR leaves too much for the second
 _PASSES = 8  # each pass of the deflation reaches sqrt(64 q eps) further down; three or four reach rounding
 
 
@@ -57,8 +58,12 @@ def complement(U: Array, X: Array) -> Array:
     room = min(X.shape[1], U.shape[0] - U.shape[1])
     if room <= 0:
         return X[:, :0]
+    size = float(xp.linalg.matrix_norm(X))
+    if not size < 1e15:  # squares of the entries must not overflow
+        X = X * (1.0 / float(xp.max(xp.abs(X))))
+        size = float(xp.linalg.matrix_norm(X))
     N = X - U @ (mH(U) @ X)
-    floor = 2.0 * math.sqrt(X.shape[1]) * eps(X) * float(xp.linalg.matrix_norm(X))
+    floor = 2.0 * math.sqrt(X.shape[1]) * eps(X) * size
     if room == X.shape[1]:
         Q = _cholesky_qr(N, floor)
         if Q is not None:
@@ -69,23 +74,37 @@ def complement(U: Array, X: Array) -> Array:
 
 
 def _cholesky_qr(N: Array, floor: float = 0.0) -> Array | None:
-    """Return Q of ``N = Q R`` by one Cholesky QR, or None where N is too ill-conditioned, or a column too small."""
+    """Return Q of ``N = Q R`` by one Cholesky QR, or None where N is too ill-conditioned, or a column too small.
+
+    The small matrices are in double precision also where N is in single.
+    """
     xp = namespace(N)
-    G = mH(N) @ N
-    d = xp.real(xp.linalg.diagonal(G)) if xp.isdtype(G.dtype, "complex floating") else xp.linalg.diagonal(G)
+    A = as_dtype(N, _double(N))
+    G = mH(A) @ A
+    d = _real(xp.linalg.diagonal(G))
     if not float(xp.min(d)) > floor**2:
         return None
     scale = 1.0 / xp.sqrt(d)
     try:
-        R = xp.linalg.cholesky(G * scale[:, None] * scale[None, :])
+        R = xp.linalg.cholesky(G * as_dtype(scale[:, None] * scale[None, :], G.dtype))
     except (host.linalg.LinAlgError, RuntimeError):  # RuntimeError is torch's
         return None
     # unit columns: the smallest pivot bounds the condition number; what is lost is repaired by the second round
-    pivots = xp.linalg.diagonal(R)
-    smallest = float(xp.min(xp.real(pivots) if xp.isdtype(R.dtype, "complex floating") else pivots))
-    if not smallest > eps(N) ** 0.25:  # also where CuPy's Cholesky gave NaN instead of an exception
+    smallest = float(xp.min(_real(xp.linalg.diagonal(R))))
+    if not smallest > _SMALLEST_PIVOT:  # also where CuPy's Cholesky gave NaN instead of an exception
         return None
-    return N @ (as_dtype(scale, N.dtype)[:, None] * mH(xp.linalg.inv(R)))
+    inverse = as_dtype(scale, G.dtype)[:, None] * mH(xp.linalg.inv(R))
+    return N @ as_dtype(inverse, N.dtype)
+
+
+def _double(X: Array) -> Any:
+    """Return the double-precision dtype of the kind of X."""
+    xp = namespace(X)
+    return xp.complex128 if is_complex(X) else xp.float64
+
+
+def _real(x: Array) -> Array:
+    return namespace(x).real(x) if is_complex(x) else x
 
 
 def _deflated(U: Array, N: Array, room: int, floor: float) -> Array:
@@ -153,7 +172,7 @@ def _gram_svd(S: Array, rule: Truncation) -> tuple[Array, host.ndarray, Array, f
     """Return the truncated SVD of a single-precision core by way of its double-precision Gram matrix, where safe."""
     xp = namespace(S)
     wide = S.shape[0] < S.shape[1]
-    A = as_dtype(mH(S) if wide else S, xp.complex128 if xp.isdtype(S.dtype, "complex floating") else xp.float64)
+    A = as_dtype(mH(S) if wide else S, _double(S))
     w, W = xp.linalg.eigh(mH(A) @ A)
     s = host.sqrt(host.maximum(to_host(w)[::-1], 0.0))
     r = rule.rank(s)

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 from matode.integrators.bug import BUG, AugmentedBUG
+from matode.integrators.full import FullRank
 from matode.integrators.splitting import KSL, LSK, KSLStrang
 
-__all__ = ["ALIASES", "BUG", "INTEGRATORS", "KSL", "LSK", "AugmentedBUG", "KSLStrang", "make_integrator"]
+__all__ = ["ALIASES", "BUG", "INTEGRATORS", "KSL", "LSK", "AugmentedBUG", "FullRank", "KSLStrang", "make_integrator"]
 
 INTEGRATORS: Mapping[str, Callable[[], Any]] = MappingProxyType(
     {
@@ -18,6 +19,7 @@ INTEGRATORS: Mapping[str, Callable[[], Any]] = MappingProxyType(
         "lsk": LSK,
         "bug": BUG,
         "augmented-bug": AugmentedBUG,
+        "full-rank": FullRank,
     }
 )
 """Integrators by name; calling an entry gives the method with its defaults."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from matode._array import Array, from_host, host, mH, namespace, zeros_like_shape
-from matode.flows import k_flow, k_rhs, l_flow, l_rhs, s_flow
-from matode.linalg import complement, qr, reorthonormalise, truncated_svd
+from matode._array import Array, mH, namespace, zeros_like_shape
+from matode.flows import k_flow, k_rhs, l_flow, l_rhs, s_flow, with_cores
+from matode.integrators.truncating import truncated
+from matode.linalg import complement, qr, reorthonormalise
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Field, State, Step, Substep
 from matode.substeps import rk4
-from matode.truncation import Relative, Truncation
+from matode.truncation import Truncation
 
 __all__ = ["BUG", "AugmentedBUG"]
 
@@ -45,9 +46,7 @@ class BUG:
         L = l_flow(field, t, h, Y, self.substep, l_rhs(F, Y))
         rotated = State(_rotated(y, k, moved) for y, k, moved in zip(Y, K, L, strict=True))
         S = s_flow(field, t, h, rotated, self.substep)
-        return Step(
-            State(LowRank(y.U, s, y.V) if isinstance(y, LowRank) else s for y, s in zip(rotated, S, strict=True))
-        )
+        return Step(with_cores(rotated, S))
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,8 @@ class AugmentedBUG:
             for f, y, fv, fu, basis in zip(F, Y, FV, FU, bases, strict=True)
         )
         S = s_flow(field, t, h, wide, self.substep, first)
-        rule = Relative(1e-10) if self.truncation is None else self.truncation
-        truncated = [_truncated(y, s, rule) for y, s in zip(wide, S, strict=True)]
-        info = {
-            "truncation_error": tuple(discarded for _, discarded, _ in truncated),
-            "capped": any(capped for _, _, capped in truncated),
-        }
-        return Step(State(y for y, _, _ in truncated), info=info, memory=steps + 1)
+        Y, info = truncated(with_cores(wide, S), self.truncation)
+        return Step(Y, info=info, memory=steps + 1)
 
 
 class _Augmented(NamedTuple):
@@ -132,15 +126,6 @@ def _rotated(y: Block, K: Array, L: Array) -> Block:
     U1, _ = qr(K)
     V1, _ = qr(L)
     return LowRank(U1, (mH(U1) @ y.U) @ y.S @ mH(mH(V1) @ y.V), V1)
-
-
-def _truncated(y: Block, S: Array, rule: Truncation) -> tuple[Block, float, bool]:
-    """Return the block with core S cut by the rule, what that discarded, and whether the rank was capped."""
-    if not isinstance(y, LowRank):
-        return S, 0.0, False
-    P, s, Q, discarded = truncated_svd(S, rule)
-    value = LowRank(y.U @ P, from_host(host.diag(s), P, P.dtype), y.V @ Q)
-    return value, discarded, rule.is_capped(s, discarded)
 
 
 def _cleaned(y: Block) -> Block:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matode._array import mH
-from matode.flows import k_flow, l_flow, s_flow
+from matode.flows import k_flow, l_flow, s_flow, with_cores
 from matode.linalg import qr
 from matode.lowrank import LowRank
 from matode.protocols import Array, Block, Field, State, Step, Substep
@@ -38,7 +38,7 @@ class KSL:
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
         Y = _from_k(Y, k_flow(field, t, h, Y, self.substep))
-        Y = _from_s(Y, s_flow(field, t, h, Y, self.substep, sign=-1.0))
+        Y = with_cores(Y, s_flow(field, t, h, Y, self.substep, sign=-1.0))
         Y = _from_l(Y, l_flow(field, t, h, Y, self.substep))
         return Step(Y)
 
@@ -58,7 +58,7 @@ class LSK:
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
         Y = _from_l(Y, l_flow(field, t, h, Y, self.substep))
-        Y = _from_s(Y, s_flow(field, t, h, Y, self.substep, sign=-1.0))
+        Y = with_cores(Y, s_flow(field, t, h, Y, self.substep, sign=-1.0))
         Y = _from_k(Y, k_flow(field, t, h, Y, self.substep))
         return Step(Y)
 
@@ -97,8 +97,3 @@ def _from_l(Y: Sequence[Block], L: Sequence[Array]) -> State:
             moved = LowRank(y.U, mH(R), V)
         blocks.append(moved)
     return State(blocks)
-
-
-def _from_s(Y: Sequence[Block], S: Sequence[Array]) -> State:
-    """Return the state with new cores and the old bases."""
-    return State(LowRank(y.U, s, y.V) if isinstance(y, LowRank) else s for y, s in zip(Y, S, strict=True))
