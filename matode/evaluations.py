@@ -9,7 +9,19 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from matode._array import Array, adjoint, apply, is_array, is_operator, is_scalar, is_sparse, mH, scalar
+from matode._array import (
+    Array,
+    adjoint,
+    apply,
+    host,
+    is_array,
+    is_operator,
+    is_scalar,
+    is_sparse,
+    mH,
+    namespace,
+    scalar,
+)
 
 if TYPE_CHECKING:
     from matode.lowrank import LowRank
@@ -99,6 +111,7 @@ class Lazy:
                     f"the entrywise product needs equal shapes, got {self.shape} and {tuple(other.shape)} (write @ "
                     "for the matrix product)"
                 )
+            _check_library(self, other)
             return self._hadamard(other)
         return NotImplemented
 
@@ -282,10 +295,31 @@ def as_evaluation(value: Any, shape: tuple[int, ...] | None) -> Any:
 def _summed(a: Any, b: Any) -> Any:
     if a.shape != b.shape:
         raise ValueError(f"cannot add matrices of shapes {a.shape} and {b.shape}")
+    _check_library(a, b)
     if isinstance(a, DenseEvaluation) and isinstance(b, DenseEvaluation):
         return DenseEvaluation(a.array + b.array)
     terms = (*(a.terms if isinstance(a, Sum) else (a,)), *(b.terms if isinstance(b, Sum) else (b,)))
     return Sum(terms)
+
+
+def _check_library(a: Any, b: Any) -> None:
+    """Raise a TypeError where the arrays behind two operands belong to different libraries."""
+    samples = [x for x in (_sample(a), _sample(b)) if x is not None]
+    if samples:
+        namespace(*samples)
+
+
+def _sample(value: Any) -> Any:
+    """Return an array of the library that ``value`` is made of, or None where any will do."""
+    if isinstance(value, Sum):
+        return _sample(value.terms[0])
+    if isinstance(value, Operator):
+        return _sample(value.A)
+    if isinstance(value, DenseEvaluation):
+        return value.array
+    if is_sparse(value):
+        return value.data if is_array(getattr(value, "data", None)) else host.empty(0)
+    return value if is_array(value) else getattr(value, "head", None)
 
 
 def _hidden(A: Any) -> Any:

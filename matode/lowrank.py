@@ -80,12 +80,17 @@ class LowRank(Lazy):
     3.0
     """
 
+    _terms: tuple[_Term, ...]
+
     def __init__(self, U: Array, S: Array | None, V: Array) -> None:
         self._set(_checked(U, S, V))
 
     def _set(self, *terms: _Term) -> None:
-        self._terms = terms
-        self.shape = (int(terms[0].U.shape[0]), int(terms[0].V.shape[0]))
+        object.__setattr__(self, "_terms", terms)
+        object.__setattr__(self, "shape", (int(terms[0].U.shape[0]), int(terms[0].V.shape[0])))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a LowRank cannot be changed: make a new one instead of setting {name!r}")
 
     @classmethod
     def _of(cls, *terms: _Term) -> LowRank:
@@ -275,6 +280,9 @@ class LowRank(Lazy):
 
     def inner(self, other: LowRank) -> Any:
         """Return the Frobenius inner product ``<Y, Z> = trace(Y* Z)`` as a Python number."""
+        if self.shape != other.shape:
+            raise ValueError(f"the inner product needs equal shapes, got {self.shape} and {other.shape}")
+        self, other = _promoted(self, other)
         xp = namespace(self.U)
         value = xp.sum((xp.conj(self.S) if is_complex(self.S) else self.S) * other.galerkin(self.U, self.V))
         return complex(value) if is_complex(value) else float(value)
@@ -293,6 +301,8 @@ class LowRank(Lazy):
 
     def truncate(self, rule: Truncation) -> LowRank:
         """Return the best approximation of the rank that ``rule`` picks, with orthonormal bases and diagonal core."""
+        if not isinstance(rule, Truncation):
+            raise TypeError(f"expected a rule (Rank, Absolute or Relative), got {type(rule).__name__}")
         Y = self.orthonormal()
         P, s, Q, _ = linalg.truncated_svd(Y.S, rule)
         return LowRank._of(_Term(Y.U @ P, _diagonal(s, P), Y.V @ Q))
@@ -320,6 +330,7 @@ class LowRank(Lazy):
 
     def _multiplied_right(self, B: Any) -> LowRank:
         if isinstance(B, LowRank):
+            self, B = _promoted(self, B)
             U, S, V = self._joined
             return LowRank._of(*(_checked(U, S @ _times_core(mH(V) @ t.U, t.S), t.V) for t in B._terms))
         if isinstance(B, Lazy):  # a lazy sum of low-rank values
@@ -346,8 +357,7 @@ class LowRank(Lazy):
         if isinstance(other, LowRank):
             if other.shape != self.shape:
                 raise ValueError(f"cannot add low-rank matrices of shapes {self.shape} and {other.shape}")
-            dtype = namespace(self.head).result_type(self.dtype, other.dtype)
-            a, b = (Y if Y.dtype == dtype else Y.astype(dtype) for Y in (self, other))
+            a, b = _promoted(self, other)
             return LowRank._of(*a._terms, *b._terms)
         return super().__add__(other)
 
@@ -375,6 +385,7 @@ def _checked(U: Array, S: Array | None, V: Array) -> _Term:
             raise ValueError(f"{name} must be a matrix, got {X.ndim} dimensions (shape {tuple(X.shape)})")
         if not is_floating(X):
             raise TypeError(f"{name} must have a real or complex floating-point dtype, got {X.dtype}")
+    namespace(U, V) if S is None else namespace(U, S, V)  # raises a TypeError where the libraries differ
     p, q = U.shape[1], V.shape[1]
     if (p != q) if S is None else (tuple(S.shape) != (p, q)):
         core = "the identity" if S is None else f"{tuple(S.shape)}"
@@ -383,6 +394,12 @@ def _checked(U: Array, S: Array | None, V: Array) -> _Term:
         return _Term(U, S, V)
     dtype = namespace(U).result_type(U, V) if S is None else namespace(U).result_type(U, S, V)
     return _Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype))
+
+
+def _promoted(Y: LowRank, Z: LowRank) -> tuple[LowRank, LowRank]:
+    """Return both with the dtype that they share."""
+    dtype = namespace(Y.head, Z.head).result_type(Y.dtype, Z.dtype)
+    return Y if Y.dtype == dtype else Y.astype(dtype), Z if Z.dtype == dtype else Z.astype(dtype)
 
 
 def _core_times(S: Array | None, X: Array) -> Array:

@@ -94,6 +94,8 @@ class Rank(Truncation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not hasattr(self.r, "__index__"):
+            raise TypeError(f"the rank to keep must be a whole number, got {self.r!r}")
         if self.r < 1:
             raise ValueError(f"the rank to keep must be at least 1, got {self.r}")
 
@@ -109,12 +111,10 @@ class Rank(Truncation):
 def tails(s: host.ndarray) -> host.ndarray:
     """Return the tail norms of descending singular values: entry r is ``(sum_{j > r} s_j^2)^(1/2)``, r = 0 ... len(s).
 
-    The values are scaled first, so that squares neither overflow nor vanish.
+    Accumulated from the smallest value by ``hypot``, so that squares neither overflow nor vanish.
     """
-    scale = float(s[0]) if len(s) and s[0] > 0 else 1.0
-    squares = (host.asarray(s, dtype=host.float64) / scale) ** 2
-    sums = host.concatenate([host.cumsum(squares[::-1])[::-1], [0.0]])
-    return scale * host.sqrt(sums)
+    values = host.asarray(s, dtype=host.float64)
+    return host.append(host.hypot.accumulate(values[::-1])[::-1], 0.0)
 
 
 def _check_tolerance(name: str, value: float) -> None:

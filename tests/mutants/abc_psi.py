@@ -99,7 +99,7 @@ class BackwardStepKept(AbcPSI):
         return l_flow(field, t, h, back, self.substep)
 
 
-@mutant("abc-psi", "euler_identity", "evaluation_count", "local_bound", substep=euler)
+@mutant("abc-psi", "euler_identity", "descent", substep=euler)
 class LStepAtK(AbcPSI):
     """The L-step evaluates F where the K-step ended instead of at Y0."""
 

@@ -21,7 +21,7 @@ sold_as("lsk", "adjoint")("KSLSoldAsLSK", KSL(), "The adjoint has the order of t
 sold_as("bug", "norm_kept_denied", "energy_kept_denied", "transpose", "symmetric", "positive_semidefinite")(
     "LSKSoldAsBUG", LSK(), "The catalogue gives LSK the name of BUG."
 )
-sold_as("augmented-bug", "exact", "norm_kept", "energy_kept", "positive_semidefinite", "descent")(
+sold_as("augmented-bug", "exact", "norm_kept", "energy_kept", "positive_semidefinite", "norm_truncated")(
     "ParallelSoldAsAugmented", ParallelBUG(), "The (2, 2) block is left at zero: augmented BUG is parallel BUG."
 )
 sold_as("parallel-bug", "exact_denied", "norm_kept_denied", "energy_kept_denied", "positive_semidefinite_denied")(

@@ -73,7 +73,7 @@ class SBlockNotMoved(ParallelBUG):
         return super().core(y, K, L, y.S, U1, V1, corner)
 
 
-@mutant("parallel-bug", "euler_identity", "tangent_field", substep=euler)
+@mutant("parallel-bug", "euler_identity", "transpose", "gauge_invariance", substep=euler)
 class LBlockNotTransposed(ParallelBUG):
     """The (1, 2) block is V1* L instead of L* V1."""
 

@@ -56,9 +56,7 @@ class ProjectedEuler:
 
     def step(self, field: Field, t: float, h: float, Y: Blocks, memory: Any = None) -> Step:
         F = field(t, Y)
-        return Step(
-            State(self.retracted(y, _dense(y) + h * self.increment(f, y)) for f, y in zip(F, Y, strict=True))
-        )
+        return Step(State(self.retracted(y, _dense(y) + h * self.increment(f, y)) for f, y in zip(F, Y, strict=True)))
 
 
 @mutant("prk1", "tangent_field", "euler_identity", "local_bound", "plateau")
@@ -94,7 +92,7 @@ class TruncatedBeforeAdding(ProjectedEuler):
         return Step(State(done))
 
 
-@mutant("prk1", "zero_field", "tangent_field", "euler_identity", "gauge_invariance")
+@mutant("prk1", "zero_field", "tangent_field", "euler_identity", "unitary_equivariance")
 class RetractedWithVStar(ProjectedEuler):
     """The right singular vectors are the columns of the V* that the SVD returns."""
 
@@ -104,40 +102,6 @@ class RetractedWithVStar(ProjectedEuler):
         r = y.S.shape[0]
         P, s, Qh = np.linalg.svd(A, full_matrices=False)
         return LowRank(P[:, :r], np.diag(s[:r]).astype(A.dtype), Qh[:, :r])
-
-
-@twin("prk2")
-@dataclass(frozen=True)
-class ProjectedHeun:
-    """Projected Heun (PRK2), from the same paper."""
-
-    node: float = 1.0
-
-    def second_start(self, y: Block, A: Array) -> Block:
-        return _rounded(y, A, Rank(y.S.shape[0])) if isinstance(y, LowRank) else A
-
-    def second(self, f: Evaluation, y: Block, z: Block) -> Array:
-        return _tangent(f, z)
-
-    def step(self, field: Field, t: float, h: float, Y: Blocks, memory: Any = None) -> Step:
-        k1 = [_tangent(f, y) for f, y in zip(field(t, Y), Y, strict=True)]
-        Z = State(self.second_start(y, _dense(y) + h * k) for y, k in zip(Y, k1, strict=True))
-        k2 = [self.second(f, y, z) for f, y, z in zip(field(t + self.node * h, Z), Y, Z, strict=True)]
-        ends = (_dense(y) + h / 2 * (a + b) for y, a, b in zip(Y, k1, k2, strict=True))
-        return Step(State(_rounded(y, A, Rank(y.S.shape[0])) if isinstance(y, LowRank) else A for y, A in zip(Y, ends, strict=True)))
-
-
-@mutant("prk2", "tangent_field", "order", node=0.0)
-class NodeWithoutItsFirstTerm(ProjectedHeun):
-    """The node of the second stage is 0: the sum of the tableau's row starts at its second entry."""
-
-
-@mutant("prk2", "order")
-class SecondStageInTheOldTangentSpace(ProjectedHeun):
-    """The second stage is projected on the tangent space at Y0 instead of its own."""
-
-    def second(self, f: Evaluation, y: Block, z: Block) -> Array:
-        return _tangent(f, y)
 
 
 @twin("step-truncation")

@@ -76,7 +76,7 @@ class SStepTimeBackward(Splitting):
         return moved(Y, s_flow(field, t + h, -h, Y, self.substep), from_s)
 
 
-@mutant("ksl", "tangent_field", "exact", "norm_kept", "energy_kept")
+@mutant("ksl", "tangent_field", "exact", "energy_kept")
 class PlainTransposeAfterL(Splitting):
     """The core after the L-step is R^T instead of R*."""
 
@@ -175,11 +175,6 @@ class AdjointForwardSStep(AdjointSplitting):
         return moved(Y, s_flow(field, t, h, Y, self.substep), from_s)
 
 
-@mutant("lsk", "adjoint")
-class KSLSoldAsItsAdjoint(Splitting):
-    """The order of the adjoint is that of the method itself: K, S, L."""
-
-
 @twin("ksl-strang")
 @dataclass(frozen=True)
 class Strang:
@@ -231,4 +226,3 @@ sold_as("ksl", "tangent_field", "exact")(
 sold_as("ksl-strang", "tangent_field", "exact")(
     "StrangFirstNodeDropped", Strang(WRONG_NODES), "The time node c_2 of RK4 is 0, in all six substeps."
 )
-

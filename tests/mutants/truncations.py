@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.linalg
 
 from matode._array import mH
 from matode.lowrank import LowRank
@@ -31,7 +32,7 @@ class _Kept(Augmented):
         return value, float(np.linalg.norm(s[r:]))
 
 
-@mutant("augmented-bug", "gauge_invariance", "exact", "zero_field", "truncation", "norm_truncated")
+@mutant("augmented-bug", "gauge_invariance", "exact", "zero_field", "transpose")
 class VStarInsteadOfV(Augmented):
     """The right basis is multiplied by columns of the V* that the SVD returns: the published DLRT code."""
 
@@ -41,7 +42,7 @@ class VStarInsteadOfV(Augmented):
         return LowRank(y.U @ P[:, :r], diagonal(s[:r], P), y.V @ Qh[:, :r]), float(np.linalg.norm(s[r:]))
 
 
-@mutant("augmented-bug", "zero_field", "tangent_field", "truncation")
+@mutant("augmented-bug", "zero_field", "tangent_field", "exact", "energy_kept")
 class PlainTransposeAfterSVD(Augmented):
     """The right basis is multiplied by (V*)^T, without the conjugate."""
 
@@ -116,7 +117,7 @@ class RelativeToTheLargest(_Kept):
         return self.clip(int((tails(s) <= self.tolerance(s)).argmax()), s)
 
 
-@mutant("augmented-bug", "truncation")
+@mutant("augmented-bug", "truncation_reported", "tangent_field", "rank_cap")
 class LastValueLeftOut(_Kept):
     """The last singular value is left out of every tail: the published DLRT code."""
 
@@ -125,9 +126,9 @@ class LastValueLeftOut(_Kept):
         return self.clip(int((short <= self.tolerance(s)).argmax()), s)
 
 
-@mutant("augmented-bug", "norm_kept", "truncation", "accumulated_bound")
+@mutant("augmented-bug", "truncation", "truncation_reported", "tangent_field")
 class FallsToTheOldRank(_Kept):
-    """Where no tail but the empty one is within the tolerance, the rank falls to r instead of 2 r: the published code."""
+    """Where no tail but the empty one is within the tolerance, the rank falls from 2 r to r: the published code."""
 
     def kept(self, s: np.ndarray, half: int) -> int:
         met = tails(s)[:-1] <= self.tolerance(s)
@@ -201,6 +202,16 @@ class NormRestored(Augmented):
         return LowRank(z.U, z.S * (np.linalg.norm(y.S) / max(np.linalg.norm(z.S), 1e-300)), z.V), discarded
 
 
+@mutant("augmented-bug", "inputs_untouched")
+class OverwrittenByLAPACK(Augmented):
+    """The core of the start is factorised with ``overwrite_a``, which does not ask whether it may be written to."""
+
+    def widened(self, y: LowRank, K: np.ndarray, L: np.ndarray) -> LowRank:
+        wide = super().widened(y, K, L)
+        scipy.linalg.qr(y.S.T, overwrite_a=True)
+        return wide
+
+
 @mutant("augmented-bug", "orthonormal_factors")
 class SingularValuesOfTheGram(Augmented):
     """The SVD is taken from the eigenvalues of S* S, which loses half of the digits."""
@@ -212,12 +223,3 @@ class SingularValuesOfTheGram(Augmented):
         kept = np.where(s[:r] > 0, s[:r], 1)
         P = (y.S @ Q[:, :r]) / kept
         return LowRank(y.U @ P, diagonal(s[:r], y.S), y.V @ Q[:, :r]), float(np.linalg.norm(s[r:]))
-
-
-@mutant("augmented-bug", "rank_growth")
-class NeverTruncates(Augmented):
-    """The bases are augmented again from what is already augmented, and twice as wide a result is returned."""
-
-    def step(self, field, t, h, Y, memory=None):  # type: ignore[no-untyped-def]
-        half = super().step(field, t, h / 2, Y)
-        return super().step(field, t + h / 2, h / 2, half.Y)
