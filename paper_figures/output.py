@@ -15,6 +15,9 @@ from paper_figures.figure import Figure, Runs
 
 __all__ = ["load", "save"]
 
+_PIXELS = 1800
+"""Largest width of a PNG."""
+
 
 def save(figure: Figure, runs: Runs, folder: Path) -> list[Path]:
     """Draw one figure, write ``NAME.pdf``, ``.png``, ``.csv`` and ``.json`` into the folder, and return their paths."""
@@ -23,7 +26,8 @@ def save(figure: Figure, runs: Runs, folder: Path) -> list[Path]:
     written = []
     with style.context():
         picture = figure.draw(runs)
-        for ending, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {})):
+        dpi = min(300.0, _PIXELS / picture.get_figwidth())
+        for ending, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": dpi})):
             path = folder / f"{figure.name}.{ending}"
             _replace(path, lambda aside, o=options: picture.savefig(aside, **o))
             written.append(path)

@@ -77,7 +77,6 @@ _RC: Mapping[str, Any] = {
     "legend.columnspacing": 1.4,
     "legend.labelspacing": 0.3,
     "figure.facecolor": "white",
-    "savefig.dpi": 300,
     "pdf.fonttype": 42,
 }
 

@@ -77,6 +77,11 @@ class AugmentedBUG:
         steps = memory or 0
         if steps % _CLEANING_PERIOD == _CLEANING_PERIOD - 1:
             Y = State(_cleaned(y) for y in Y)
+        Y, info = truncated(self.untruncated(field, t, h, Y), self.truncation)
+        return Step(Y, info=info, memory=steps + 1)
+
+    def untruncated(self, field: Field, t: float, h: float, Y: tuple[Block, ...]) -> State:
+        """Return the state at t + h before the truncation: bases up to twice as wide, cores that are not diagonal."""
         F = field(t, Y)
         FV, FU = k_rhs(F, Y), l_rhs(F, Y)
         K = k_flow(field, t, h, Y, self.substep, FV)
@@ -87,9 +92,7 @@ class AugmentedBUG:
             fv if basis is None else basis.galerkin(f, y, fv, fu)
             for f, y, fv, fu, basis in zip(F, Y, FV, FU, bases, strict=True)
         )
-        S = s_flow(field, t, h, wide, self.substep, first)
-        Y, info = truncated(with_cores(wide, S), self.truncation)
-        return Step(Y, info=info, memory=steps + 1)
+        return with_cores(wide, s_flow(field, t, h, wide, self.substep, first))
 
 
 class _Augmented(NamedTuple):
