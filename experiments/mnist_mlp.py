@@ -18,11 +18,11 @@ from typing import Any
 
 from experiments import tables
 from experiments.progress import Progress, part
-from matode import AugmentedBUG, Integrator, LowRank, Relative, State, Step, euler
+from matode import AugmentedBUG, FullRank, Integrator, LowRank, Relative, State, Step, euler
 from matode._array import Backend, default_rng, get_backend
 from nn import Epoch, Module, data, mlp, schedules, train
 
-__all__ = ["FULL", "QUICK", "Settings", "run"]
+__all__ = ["FULL", "QUICK", "Reported", "Settings", "Task", "Watch", "Watched", "fitted", "row", "run", "start"]
 
 SMALL = 10_000
 """Data sets with fewer training examples are small."""
@@ -94,40 +94,36 @@ def run(settings: Settings, folder: Path, progress: Progress, backend: str | Bac
     progress(0.0, "reading the data")
     examples = data.load(settings.data)
     progress(0.0, examples.reason)
-    count = len(examples.y_train)
-    small = count < SMALL
-    batch = settings.small_batch_size if small else settings.batch_size
-    lengths = {
-        "dlrt": settings.small_epochs if small else settings.epochs,
-        "dense": settings.small_epochs if small else settings.dense_epochs,
+    task = fitted(settings, examples)
+    lengths = {"dlrt": task.epochs, "dense": settings.small_epochs if task.small else settings.dense_epochs}
+    models = {"dlrt": mlp(task.sizes, rank=[*task.ranks, None]), "dense": mlp(task.sizes)}
+    methods: dict[str, Integrator] = {
+        "dlrt": AugmentedBUG(euler, Relative(settings.tau)),
+        "dense": FullRank(euler),
     }
-    sizes = (examples.features, *[settings.width] * settings.hidden, 10)
-    ranks = [min(settings.rank, a, b) for a, b in itertools.pairwise(sizes[:-1])]
-    models = {"dlrt": mlp(sizes, rank=[*ranks, None]), "dense": mlp(sizes)}
-    per_epoch = math.ceil(count / batch)
+    per_epoch = task.per_epoch
     cost = {"dlrt": lengths["dlrt"], "dense": 2.5 * lengths["dense"]}  # an estimate, for the progress alone
     share = cost["dlrt"] / sum(cost.values())
     history: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
-    for net, start, stop in (("dlrt", 0.0, share), ("dense", share, 1.0)):
+    for net, begin, end in (("dlrt", 0.0, share), ("dense", share, 1.0)):
         watch = Watch(settings.every)
-        report = Reported(part(progress, start, stop), net, per_epoch * lengths[net])
-        method = AugmentedBUG(euler, Relative(settings.tau))
+        report = Reported(part(progress, begin, end), net, per_epoch * lengths[net])
         result = train(
             models[net],
             examples,
-            Watched(method, (watch, report)),
+            Watched(methods[net], (watch, report)),
             epochs=lengths[net],
             lr=settings.lr,
-            batch_size=batch,
+            batch_size=task.batch_size,
             seed=settings.seed,
             schedule=schedules.cosine(lengths[net], settings.final),
             dtype=settings.dtype,
             backend=where,
-            start=_start(models[net], settings, where),
+            start=start(models[net], settings, where),
             callback=report.epoch,
         )
-        history += [_row(net, epoch, settings.hidden) for epoch in result.history]
+        history += [row(net, epoch, settings.hidden) for epoch in result.history]
         curves += [
             {
                 "net": net,
@@ -142,17 +138,57 @@ def run(settings: Settings, folder: Path, progress: Progress, backend: str | Bac
     tables.write(folder / "steps.csv", curves)
     tables.write(
         folder / "data.csv",
-        [
-            {
-                "data": examples.name,
-                "train_examples": count,
-                "test_examples": len(examples.y_test),
-                "layers": "-".join(map(str, sizes)),
-                "batch_size": batch,
-            }
-        ],
+        [task.row],
     )
     progress(1.0, "")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the settings come to on a data set.
+
+    Attributes
+    ----------
+    small : bool
+        Whether the data set has its own batch size and number of epochs.
+    batch_size, per_epoch, epochs : int
+        Examples in a step, steps in an epoch, epochs of the low-rank net.
+    sizes, ranks : tuple of int
+        Features of every layer, the input's first, and the start ranks of the hidden layers.
+    row : mapping
+        The same for ``data.csv``.
+    """
+
+    small: bool
+    batch_size: int
+    per_epoch: int
+    epochs: int
+    sizes: tuple[int, ...]
+    ranks: tuple[int, ...]
+    row: dict[str, Any]
+
+
+def fitted(settings: Settings, examples: data.Dataset) -> Task:
+    """Return what the settings come to on a data set."""
+    count = len(examples.y_train)
+    small = count < SMALL
+    batch = settings.small_batch_size if small else settings.batch_size
+    sizes = (examples.features, *[settings.width] * settings.hidden, 10)
+    return Task(
+        small=small,
+        batch_size=batch,
+        per_epoch=math.ceil(count / batch),
+        epochs=settings.small_epochs if small else settings.epochs,
+        sizes=sizes,
+        ranks=tuple(min(settings.rank, a, b) for a, b in itertools.pairwise(sizes[:-1])),
+        row={
+            "data": examples.name,
+            "train_examples": count,
+            "test_examples": len(examples.y_test),
+            "layers": "-".join(map(str, sizes)),
+            "batch_size": batch,
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -220,7 +256,7 @@ class Reported:
         self.progress(self.done / self.steps, self.note)
 
 
-def _start(model: Module, settings: Settings, backend: Backend) -> State:
+def start(model: Module, settings: Settings, backend: Backend) -> State:
     """Draw the weights, those of the hidden layers with the norm that the settings ask for.
 
     All low-rank weights have nearly equal singular values at first, so that their largest one is above that of a dense
@@ -231,7 +267,7 @@ def _start(model: Module, settings: Settings, backend: Backend) -> State:
     return State(settings.gain * b if len(b.shape) == 2 and i < last else b for i, b in enumerate(blocks))
 
 
-def _row(net: str, epoch: Epoch, layers: int) -> dict[str, Any]:
+def row(net: str, epoch: Epoch, layers: int) -> dict[str, Any]:
     return {
         "net": net,
         "epoch": epoch.epoch,

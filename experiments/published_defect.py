@@ -1,4 +1,4 @@
-"""The published truncation that multiplies by V* where V belongs: which checks reject it, and what it costs in training.
+"""The published truncation that multiplies by V* where V belongs: which checks reject it, and what it costs.
 
 After the Galerkin step the core is decomposed as ``S = P diag(s) Q*``, and the new right basis is ``V Q``. Library
 functions return ``Q*``; the public codes of the DLRT paper take its columns as if they were those of Q. The result is
@@ -42,6 +42,9 @@ class PublishedTruncation(AugmentedBUG):
         return Step(State(blocks), info={"truncation_error": tuple(errors)})
 
 
+TRUNCATIONS = {"correct": AugmentedBUG, "published": PublishedTruncation}
+
+
 @dataclass(frozen=True)
 class Settings(mnist_mlp.Settings):
     """Settings of the experiment: those of ``mnist-mlp``, with both truncations in place of the dense net.
@@ -59,21 +62,20 @@ class Settings(mnist_mlp.Settings):
 
 
 FULL = Settings()
-QUICK = Settings(epochs=1, small_epochs=3)
+QUICK = Settings(epochs=2, small_epochs=3)
 
 
 def run(settings: Settings, folder: Path, progress: Progress, backend: str | Backend) -> None:
     """Check and train both; write ``checks.csv``, ``errors.csv``, ``epochs.csv``, ``steps.csv`` and ``data.csv``."""
     where = get_backend(backend) if isinstance(backend, str) else backend
-    methods = {"correct": AugmentedBUG(euler, Relative(settings.tau)), "published": None}
-    methods["published"] = PublishedTruncation(euler, Relative(settings.tau))
+    methods = {name: kind(euler, Relative(settings.tau)) for name, kind in TRUNCATIONS.items()}
     progress(0.0, "checking both truncations")
     tables.write(folder / "checks.csv", _checks(settings.check_seed))
     tables.write(folder / "errors.csv", _errors(settings.seed))
 
     examples = data.load(settings.data)
     progress(0.1, examples.reason)
-    used = mnist_mlp.used(settings, examples)
+    used = mnist_mlp.fitted(settings, examples)
     history: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     for (name, method), share in zip(methods.items(), (0.1, 0.55), strict=True):
@@ -107,8 +109,8 @@ def run(settings: Settings, folder: Path, progress: Progress, backend: str | Bac
 def _checks(seed: int) -> list[dict[str, Any]]:
     """Return the outcome of every check that ran, for either truncation."""
     rows = []
-    for name, method in (("correct", AugmentedBUG(euler)), ("published", PublishedTruncation(euler))):
-        results = check_integrator(method, claims="augmented-bug", on_fail="report", seed=seed)
+    for name, kind in TRUNCATIONS.items():
+        results = check_integrator(kind(euler), claims="augmented-bug", on_fail="report", seed=seed)
         rows += [
             {"net": name, "check": r.name, "status": r.status, "measured": r.measured, "bound": r.bound}
             for r in results
@@ -123,11 +125,8 @@ def _errors(seed: int) -> list[dict[str, Any]]:
     for tau in (0.05, 0.11, 0.2):
         Y = LowRank.random((60, 40), 20, singular_values=[0.7**k for k in range(20)], rng=seed)
         exact = to_host(Y.to_dense())
-        for name, method in (
-            ("correct", AugmentedBUG(euler, Relative(tau))),
-            ("published", PublishedTruncation(euler, Relative(tau))),
-        ):
-            end = method.step(_still, 0.0, 1.0, (Y,)).Y[0]
+        for name, kind in TRUNCATIONS.items():
+            end = kind(euler, Relative(tau)).step(_still, 0.0, 1.0, (Y,)).Y[0]
             error = float(host.linalg.norm(to_host(end.to_dense()) - exact) / host.linalg.norm(exact))
             rows.append({"net": name, "tau": tau, "error": error})
     return rows

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from experiments import convergence, mnist_mlp
+from experiments import convergence, mnist_mlp, published_defect
 from experiments.progress import Progress
 
 __all__ = ["EXPERIMENTS", "Experiment", "get"]
@@ -73,6 +73,14 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 mnist_mlp.QUICK,
                 mnist_mlp.FULL,
                 seconds=(25, 100),
+            ),
+            Experiment(
+                "published-defect",
+                "the published truncation that takes V* for V: which checks reject it, what it costs in training",
+                published_defect.run,
+                published_defect.QUICK,
+                published_defect.FULL,
+                seconds=(35, 80),
             ),
         )
     }

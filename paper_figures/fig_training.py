@@ -25,8 +25,6 @@ def draw(runs: Runs) -> Any:
 
 def loss_panel(ax: Any, run: Run) -> None:
     """Draw the loss, each value at the middle of the steps that it is the mean of."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
     steps = run.table("steps")
     for net, look in style.NETS.items():
         mine = [row for row in steps if row["net"] == net]
@@ -34,9 +32,7 @@ def loss_panel(ax: Any, run: Run) -> None:
         x = [(start + row["epoch"]) / 2 for start, row in zip(starts, mine, strict=True)]
         ax.plot(x, [row["loss"] for row in mine], color=look.color, linestyle=look.line, linewidth=0.9)
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    style.plain(ax.yaxis)
     ax.set_ylabel("training loss")
 
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from paper_figures import fig_lyapunov, fig_ranks, fig_schroedinger, fig_training, overview
+from paper_figures import fig_lyapunov, fig_published_defect, fig_ranks, fig_schroedinger, fig_training, overview
 from paper_figures.figure import Figure
 
 __all__ = ["FIGURES", "get"]
@@ -14,7 +14,7 @@ __all__ = ["FIGURES", "get"]
 FIGURES: Mapping[str, Figure] = MappingProxyType(
     {
         module.FIGURE.name: module.FIGURE
-        for module in (fig_lyapunov, fig_schroedinger, fig_training, fig_ranks, overview)
+        for module in (fig_lyapunov, fig_schroedinger, fig_training, fig_ranks, fig_published_defect, overview)
     }
 )
 """All figures, in the order of the page."""

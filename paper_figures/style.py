@@ -7,7 +7,19 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-__all__ = ["COLUMN", "GREY", "LAYERS", "METHODS", "NETS", "Look", "context", "logarithmic", "marked", "new_figure"]
+__all__ = [
+    "COLUMN",
+    "GREY",
+    "LAYERS",
+    "METHODS",
+    "NETS",
+    "TRUNCATIONS",
+    "Look",
+    "context",
+    "logarithmic",
+    "marked",
+    "new_figure",
+]
 
 COLUMN = 3.4
 """Width of a text column in inches."""
@@ -42,6 +54,11 @@ NETS: Mapping[str, Look] = MappingProxyType(
     {"dlrt": Look("DLRT", _BLUE, "o"), "dense": Look("dense", _RED, "s", (0, (5, 2)))}
 )
 """Looks of the two ways of training."""
+
+TRUNCATIONS: Mapping[str, Look] = MappingProxyType(
+    {"correct": Look("correct", _BLUE, "o"), "published": Look("as published", _RED, "s", (0, (5, 2)))}
+)
+"""Looks of the two truncations."""
 
 LAYERS = (
     Look("layer 1", _BLUE, "o"),
@@ -106,6 +123,15 @@ def marked(axis: Any, values: Sequence[float]) -> None:
     axis.set_major_locator(FixedLocator(sorted(values)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def plain(axis: Any) -> None:
+    """Label a logarithmic axis of few decades with plain numbers, at 1, 2 and 5 times the powers of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def logarithmic(axis: Any, decades: int = 6) -> None:

@@ -11,9 +11,20 @@ import numpy as np
 import pytest
 
 from experiments import __main__ as cli
-from experiments import backends, certificate, convergence, mnist_mlp, progress, recording, registry, runs, tables
+from experiments import (
+    backends,
+    certificate,
+    convergence,
+    mnist_mlp,
+    progress,
+    published_defect,
+    recording,
+    registry,
+    runs,
+    tables,
+)
 from experiments.settings import SettingError, override
-from matode import LowRank, bounds, problems
+from matode import LowRank, Relative, bounds, euler, problems
 from nn.data import Dataset
 
 TINY = convergence.Settings(
@@ -407,7 +418,7 @@ def test_training_stores_every_epoch_and_the_ranks_from_the_start_on(digits, tmp
 def test_the_gain_scales_hidden_weights_and_nothing_else():
     model = mnist_mlp.mlp((6, 5, 4, 3), rank=[2, 2, None])
     one, half = (
-        mnist_mlp._start(model, mnist_mlp.Settings(hidden=2, gain=gain), convergence.get_backend())
+        mnist_mlp.start(model, mnist_mlp.Settings(hidden=2, gain=gain), convergence.get_backend())
         for gain in (1.0, 0.5)
     )
     for i, (a, b) in enumerate(zip(one, half, strict=True)):
@@ -429,3 +440,30 @@ def test_the_environment_names_no_path(counted, tmp_path):
     run = runs.execute(experiment, experiment.full, out=tmp_path)
     text = json.dumps(run.environment)
     assert "/" not in text.replace("\\/", "/")
+
+
+def test_the_published_truncation_is_rejected_and_does_not_learn(digits, tmp_path):
+    settings = published_defect.Settings(
+        width=24, hidden=2, rank=16, small_epochs=6, small_batch_size=16, every=4, lr=0.5, tau=0.1
+    )
+    published_defect.run(settings, tmp_path, progress.silent, "numpy")
+    checks = tables.read(tmp_path / "checks.csv")
+    failed = {net: {row["check"] for row in checks if row["net"] == net and row["status"] == "failed"} for net in NETS}
+    assert failed["correct"] == set()
+    assert {"exact", "descent", "local_bound", "gauge_invariance"} <= failed["published"]
+    errors = tables.read(tmp_path / "errors.csv")
+    assert all(row["error"] <= row["tau"] for row in errors if row["net"] == "correct")
+    assert all(row["error"] >= 1 for row in errors if row["net"] == "published")
+    epochs = tables.read(tmp_path / "epochs.csv")
+    end = {net: [row for row in epochs if row["net"] == net][-1] for net in NETS}
+    assert end["published"]["loss"] > 1.2 * end["correct"]["loss"]
+    assert end["published"]["test_accuracy"] < end["correct"]["test_accuracy"] - 0.1
+
+
+NETS = ("correct", "published")
+
+
+def test_the_published_truncation_is_harmless_for_a_diagonal_core():
+    Y = LowRank.random((12, 9), 3, singular_values=[1.0, 0.5, 0.25], rng=0).truncate(Relative(0.0))
+    end = published_defect.PublishedTruncation(euler).step(published_defect._still, 0.0, 0.1, (Y,)).Y[0]
+    assert (end - Y).norm() <= 1e-14

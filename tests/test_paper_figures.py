@@ -13,6 +13,7 @@ import pytest
 from experiments import registry, runs, tables
 from experiments.convergence import Settings as ConvergenceSettings
 from experiments.mnist_mlp import Settings as TrainingSettings
+from experiments.published_defect import Settings as DefectSettings
 from paper_figures import __main__ as cli
 from paper_figures import convergence_plot, page, published, training_plot
 from paper_figures.figure import Description
@@ -36,7 +37,25 @@ def results(tmp_path_factory):
     runs.execute(registry.get("convergence"), TINY, quick=True, out=out)
     fake = registry.Experiment("mnist-mlp", "", _trained, TrainingSettings(), TrainingSettings(), (1, 1))
     runs.execute(fake, TrainingSettings(epochs=2, dense_epochs=1), quick=True, out=out)
+    fake = registry.Experiment("published-defect", "", _defective, DefectSettings(), DefectSettings(), (1, 1))
+    runs.execute(fake, DefectSettings(epochs=1), quick=True, out=out)
     return out
+
+
+def _defective(settings, folder, report, backend):
+    """Write what the experiment on the published truncation would: the trained nets under its names."""
+    _trained(settings, folder, report, backend)
+    for name in ("epochs", "steps"):
+        rows = [row | {"net": {"dlrt": "correct", "dense": "published"}[row["net"]]} for row in TABLES[name]]
+        tables.write(folder / f"{name}.csv", rows)
+    checks = [("correct", "exact", "passed"), ("published", "exact", "failed"), ("published", "order", "passed")]
+    tables.write(folder / "checks.csv", [{"net": n, "check": c, "status": s} for n, c, s in checks])
+    errors = [("correct", 0.05, 0.04), ("correct", 0.2, 0.17), ("published", 0.05, 1.3), ("published", 0.2, 1.2)]
+    tables.write(folder / "errors.csv", [{"net": n, "tau": t, "error": e} for n, t, e in errors])
+
+
+TABLES = {}
+"""What the made-up training wrote last."""
 
 
 def _trained(settings, folder, report, backend):
@@ -62,6 +81,7 @@ def _trained(settings, folder, report, backend):
             )
         for step in (0, 1, 2, 20, 40, 469 * count):
             steps.append({"net": net, "step": step, "epoch": step / 469, "loss": 2 / (1 + step), **ranks})
+    TABLES.update(epochs=epochs, steps=steps)
     tables.write(folder / "epochs.csv", epochs)
     tables.write(folder / "steps.csv", steps)
     data = {"data": "mnist", "train_examples": 60000, "test_examples": 10000, "layers": "784-500-10", "batch_size": 128}

@@ -76,7 +76,7 @@ def test_problems_run_on_every_backend(backend, name):
 
 
 def test_published_errors_of_the_schroedinger_problem():
-    """Augmented BUG from rank 4 and 8, theta = 1e-6, rank at most 30: the errors of the literature's code within 20 %."""
+    """Augmented BUG from rank 4 and 8, theta = 1e-6, rank at most 30: the literature's errors within 20 %."""
     from matode import Absolute
 
     published = {4: [1.1e-2, 5.5e-3, 2.2e-3], 8: [9.4e-4, 1.7e-4, 5.1e-5]}

@@ -103,7 +103,7 @@ class HalfStepCutToTheRank(MidpointBUG):
         return low_rank(Z, cut)
 
 
-@mutant("midpoint-bug", "tangent_field", "local_bound", "accumulated_bound", claims=CLAIMS)
+@mutant("midpoint-bug", "tangent_field", "local_bound", claims=CLAIMS)
 class GalerkinFromTheMiddle(MidpointBUG):
     """The Galerkin step over h starts from the half step's result instead of Y0."""
 

@@ -97,10 +97,10 @@ class RetractedWithVStar(ProjectedEuler):
     """The right singular vectors are the columns of the V* that the SVD returns."""
 
     def retracted(self, y: Block, A: Array) -> Block:
-        if not isinstance(y, LowRank) or A.shape[0] < A.shape[1]:
+        if not isinstance(y, LowRank):
             return super().retracted(y, A)
         r = y.S.shape[0]
-        P, s, Qh = np.linalg.svd(A, full_matrices=False)
+        P, s, Qh = np.linalg.svd(A)
         return LowRank(P[:, :r], np.diag(s[:r]).astype(A.dtype), Qh[:, :r])
 
 

@@ -12,7 +12,7 @@ from matode.flows import k_flow, l_flow, s_flow
 from matode.integrators import KSL, LSK
 from matode.linalg import qr
 from matode.lowrank import LowRank
-from matode.protocols import Block, Field, State, Step, Substep
+from matode.protocols import Block, Evaluation, Field, State, Step, Substep
 from matode.substeps import RungeKutta, rk4
 from tests.mutants.parts import diagonal, from_k, from_l, from_s, low_rank, moved
 from tests.mutants.registry import mutant, sold_as, twin
@@ -52,7 +52,7 @@ class AdjointSplitting(Splitting):
         return Step(Y)
 
 
-@mutant("ksl", "sylvester", "exact", "tangent_field", "plateau")
+@mutant("ksl", "sylvester", "exact", "accumulated_bound", "plateau")
 class ForwardSStep(Splitting):
     """The S-step runs with the field instead of against it."""
 
@@ -103,6 +103,42 @@ class FrozenTime(Splitting):
 
     def step(self, field: Field, t: float, h: float, Y: Blocks, memory: Any = None) -> Step:
         return super().step(lambda s, Z: field(t, Z), t, h, Y)
+
+
+@mutant("ksl", "tangent_field", "exact", "adjoint")
+class ClockAdvancedAfterEachSubstep(Splitting):
+    """The time is advanced by h after the K-step, so that S- and L-step run from t + h on."""
+
+    def step(self, field: Field, t: float, h: float, Y: Blocks, memory: Any = None) -> Step:
+        Y = self.k_step(field, t, h, Y)
+        return Step(self.l_step(field, t + h, h, self.s_step(field, t + h, h, Y)))
+
+
+@mutant("ksl", "local_bound")
+class StepMadePositive(Splitting):
+    """The absolute value of h is taken, so that steps back in time go forward."""
+
+    def step(self, field: Field, t: float, h: float, Y: Blocks, memory: Any = None) -> Step:
+        return super().step(field, t, abs(h), Y)
+
+
+class _Transposed:
+    """An evaluation whose action from the left is F^T U instead of F* U."""
+
+    def __init__(self, f: Evaluation) -> None:
+        self._f = f
+        self.shape, self.right, self.galerkin, self.full = f.shape, f.right, f.galerkin, f.full
+
+    def left(self, U: Array) -> Array:
+        return np.conj(self._f.left(np.conj(U)))
+
+
+@mutant("ksl", "tangent_field", "exact", "energy_kept", "sylvester")
+class PlainTransposeInTheLStep(Splitting):
+    """The L-step takes F^T U instead of F* U, which is right for real data only."""
+
+    def l_step(self, field: Field, t: float, h: float, Y: Blocks) -> Blocks:
+        return super().l_step(lambda s, Z: tuple(map(_Transposed, field(s, Z))), t, h, Y)
 
 
 @mutant("ksl", "exact", "sylvester", "local_bound")

@@ -66,11 +66,11 @@ def no_conjugates(F: Any, t: float, h: float, U: np.ndarray, S: np.ndarray, V: n
     return U1 @ P, s, V1 @ Qh.T
 
 
-@stranger(_dlrt, "augmented-bug", "zero_field", "euler_identity")
+@stranger(_dlrt, "augmented-bug", "zero_field", "exact")
 def coarse_truncation(F: Any, t: float, h: float, U: np.ndarray, S: np.ndarray, V: np.ndarray) -> Triple:
-    """A relative tolerance of 1e-4 is built in where 1e-10 is claimed."""
+    """A relative tolerance of 1e-2 is built in where 1e-10 is claimed."""
     U1, S1, V1 = _augmented_euler(F, t, h, U, S, V)
-    P, s, Qh = _cut(S1, 1e-4)
+    P, s, Qh = _cut(S1, 1e-2)
     return U1 @ P, s, V1 @ Qh.conj().T
 
 

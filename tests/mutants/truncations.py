@@ -42,7 +42,7 @@ class VStarInsteadOfV(Augmented):
         return LowRank(y.U @ P[:, :r], diagonal(s[:r], P), y.V @ Qh[:, :r]), float(np.linalg.norm(s[r:]))
 
 
-@mutant("augmented-bug", "zero_field", "tangent_field", "exact", "energy_kept")
+@mutant("augmented-bug", "zero_field", "tangent_field", "energy_truncated", "energy_kept")
 class PlainTransposeAfterSVD(Augmented):
     """The right basis is multiplied by (V*)^T, without the conjugate."""
 
@@ -61,7 +61,7 @@ class SumInsteadOfRootOfSquares(_Kept):
         return self.clip(int((sums <= self.tolerance(s)).argmax()), s)
 
 
-@mutant("augmented-bug", "truncation", "accumulated_bound")
+@mutant("augmented-bug", "truncation")
 class SquaresNotRooted(_Kept):
     """The sum of squares is compared with the tolerance, without the root."""
 
@@ -69,7 +69,7 @@ class SquaresNotRooted(_Kept):
         return self.clip(int((tails(s) ** 2 <= self.tolerance(s)).argmax()), s)
 
 
-@mutant("augmented-bug", "truncation", "accumulated_bound")
+@mutant("augmented-bug", "truncation", "truncation_reported")
 class OneTooMany(_Kept):
     """Off by one: the first value that must stay is dropped too."""
 
