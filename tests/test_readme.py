@@ -24,6 +24,11 @@ def test_matrix_ode():
     assert re.fullmatch(r"reached t = 1 in 50 steps: rank \d, norm \d+\.\d{4}\n", output), output
 
 
+def test_a_step_function_of_your_own():
+    output = _run(next(code for code in EXAMPLES if "third_party" in code))
+    assert re.match(r"\d\d checks ran, 0 failed", output), output
+
+
 def test_network():
     pytest.importorskip("sklearn", reason="scikit-learn's digits are not installed: pip install 'matode[data]'")
     output = _run(next(code for code in EXAMPLES if "nn.train" in code))
