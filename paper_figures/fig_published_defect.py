@@ -59,12 +59,12 @@ def describe(runs: Runs) -> Description:
     caption = paragraph(
         f"""
         The public codes multiply the right basis by columns of V*, which the library's SVD returns, where those of V
-        belong. Above: training loss and test accuracy of the same net on {training_plot.name_of(run)}, same start and
-        batches; after {good["epoch"]} epochs the test accuracy is {good["test_accuracy"]:.2%} with the correct
-        truncation and {bad["test_accuracy"]:.2%} with the published one. Below: error of
-        truncating one matrix of norm 1 whose core is not diagonal, up to {worst:.2f} where at most tau is meant. The conformance suite rejects the published step
-        by {len(rejecting)} checks ({", ".join(name.replace("_", " ") for name in rejecting)}); the correct one passes
-        all {passed} that apply.
+        belong. Above: training loss and test accuracy of the same net on {training_plot.name_of(run)}, same start
+        and batches; after {good["epoch"]} epochs the test accuracy is {good["test_accuracy"]:.2%} with the correct
+        truncation and {bad["test_accuracy"]:.2%} with the published one. Below: error of truncating one matrix of
+        norm 1 whose core is not diagonal, up to {worst:.2f} where at most tau is meant. The conformance suite
+        rejects the published step by {len(rejecting)} checks ({", ".join(name.replace("_", " ") for name in
+        rejecting)}); the correct one passes all {passed} that apply.
         """
     )
     comparisons = []
