@@ -55,6 +55,7 @@ def describe(runs: Runs) -> Description:
     checks = run.table("checks")
     rejecting = [row["check"] for row in checks if row["net"] == "published" and row["status"] != "passed"]
     passed = sum(row["net"] == "correct" and row["status"] == "passed" for row in checks)
+    named = ", ".join(name.replace("_", " ") for name in rejecting)
     worst = max(row["error"] for row in run.table("errors") if row["net"] == "published")
     caption = paragraph(
         f"""
@@ -63,8 +64,8 @@ def describe(runs: Runs) -> Description:
         and batches; after {good["epoch"]} epochs the test accuracy is {good["test_accuracy"]:.2%} with the correct
         truncation and {bad["test_accuracy"]:.2%} with the published one. Below: error of truncating one matrix of
         norm 1 whose core is not diagonal, up to {worst:.2f} where at most tau is meant. The conformance suite
-        rejects the published step by {len(rejecting)} checks ({", ".join(name.replace("_", " ") for name in
-        rejecting)}); the correct one passes all {passed} that apply.
+        rejects the published step by {len(rejecting)} checks ({named}); the correct one passes all {passed} that
+        apply.
         """
     )
     comparisons = []

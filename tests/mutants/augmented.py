@@ -263,16 +263,6 @@ class GalerkinAtK(Augmented):
         return super().step(lambda s, Z: field(s, Z) if Z is Y else field(s, ended), t, h, State(Y))
 
 
-@mutant("augmented-bug", "euler_identity", "accumulated_bound", substep=euler)
-class FirstStageOfTheStepBefore(Augmented):
-    """The evaluation kept in memory is that of the start of the step before, not of where it ended."""
-
-    def step(self, field: Field, t: float, h: float, Y: Blocks, memory: Any = None) -> Step:
-        F = field(t, Y)
-        done = super().step(lambda s, Z: F if memory is None else memory, t, h, Y)
-        return Step(done.Y, info=done.info, memory=F)
-
-
 @mutant("augmented-bug", "uncoupled_blocks", "coupled_blocks")
 class DenseBlocksLeftBehind(Augmented):
     """Dense blocks are returned as they came."""
