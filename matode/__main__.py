@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
+    except BrokenPipeError:  # whoever reads this has seen enough, as with "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, TypeError, ImportError) as error:
         print(f"matode: {error}", file=sys.stderr)
         return 2
@@ -117,14 +122,17 @@ def _mutants(options: argparse.Namespace) -> int:
         mutants = importlib.import_module("tests.mutants")
     except ModuleNotFoundError:
         raise ValueError("the wrong integrators are part of the checkout: run this from its root folder") from None
-    table = mutants.table(seed=options.seed)
-    _print_table(
-        ("mutant", "pretends to be", "rejected by"),
-        [(row["mutant"], row["pretends_to_be"], ", ".join(row["rejected_by"]) or "NOTHING") for row in table],
-    )
-    survivors = [row["mutant"] for row in table if not row["rejected_by"]]
-    print(f"  {len(table)} wrong integrators, {len(survivors)} not rejected")
-    return int(bool(survivors))
+    survivors = 0
+    print(f"  {'mutant':32s}{'pretends to be':18s}rejected by")
+    for mutant in mutants.MUTANTS:  # row by row: the whole table takes minutes
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # wrong integrators overflow
+            (row,) = mutants.table(seed=options.seed, profile=options.profile, mutants=[mutant])
+        names = ", ".join(row["rejected_by"]) or "NOTHING"
+        print(f"  {row['mutant']:32s}{row['pretends_to_be']:18s}{names}", flush=True)
+        survivors += not row["rejected_by"]
+    print(f"  {len(mutants.MUTANTS)} wrong integrators, {survivors} not rejected")
+    return int(survivors > 0)
 
 
 def _print_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> None:
