@@ -1,7 +1,19 @@
 """Matrix ODEs kept in low-rank form: dynamical low-rank approximation, its integrators, and their error bounds."""
 
 from matode.evaluations import Operator
-from matode.integrators import BUG, INTEGRATORS, KSL, LSK, AugmentedBUG, FullRank, KSLStrang
+from matode.integrators import (
+    ABCPSI,
+    BUG,
+    INTEGRATORS,
+    KSL,
+    LSK,
+    AugmentedBUG,
+    FullRank,
+    KSLStrang,
+    MidpointBUG,
+    ParallelBUG,
+    ParallelBUG2,
+)
 from matode.lowrank import LowRank
 from matode.protocols import Evaluation, Field, Integrator, NonFiniteError, State, Step
 from matode.solution import Solution
@@ -12,6 +24,7 @@ from matode.truncation import Absolute, Rank, Relative, Truncation
 __version__ = "0.1.0"
 
 __all__ = [
+    "ABCPSI",
     "BUG",
     "INTEGRATORS",
     "KSL",
@@ -24,8 +37,11 @@ __all__ = [
     "Integrator",
     "KSLStrang",
     "LowRank",
+    "MidpointBUG",
     "NonFiniteError",
     "Operator",
+    "ParallelBUG",
+    "ParallelBUG2",
     "Rank",
     "Reference",
     "Relative",

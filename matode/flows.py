@@ -21,10 +21,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from matode._array import Array, as_dtype, eye_like, finite, mH, overflowing
+from matode.linalg import qr
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Field, NonFiniteError, Rhs, State, Substep
 
-__all__ = ["full_flow", "k_flow", "k_rhs", "l_flow", "l_rhs", "s_flow", "s_rhs", "with_cores"]
+__all__ = ["from_k", "from_l", "full_flow", "k_flow", "k_rhs", "l_flow", "l_rhs", "s_flow", "s_rhs", "with_cores"]
 
 Blocks = tuple[Array, ...]
 
@@ -85,6 +86,22 @@ def s_flow(
 def with_cores(Y: Sequence[Block], S: Sequence[Array]) -> State:
     """Return the state with the cores, or dense blocks, that an S-flow gave, in the bases of Y."""
     return State(LowRank(y.U, s, y.V) if isinstance(y, LowRank) else s for y, s in zip(Y, S, strict=True))
+
+
+def from_k(Y: Sequence[Block], K: Sequence[Array]) -> State:
+    """Return the state ``(Q, R, V)`` with ``K = Q R``."""
+    return State(LowRank(*qr(k), y.V) if isinstance(y, LowRank) else k for y, k in zip(Y, K, strict=True))
+
+
+def from_l(Y: Sequence[Block], L: Sequence[Array]) -> State:
+    """Return the state ``(U, R*, Q)`` with ``L = Q R``."""
+    blocks = []
+    for y, moved in zip(Y, L, strict=True):
+        if isinstance(y, LowRank):
+            V, R = qr(moved)
+            moved = LowRank(y.U, mH(R), V)
+        blocks.append(moved)
+    return State(blocks)
 
 
 def full_flow(

@@ -46,6 +46,8 @@ METHODS: Mapping[str, Look] = MappingProxyType(
         "lsk": Look("LSK", _PINK, "v"),
         "bug": Look("BUG", _GREEN, "^"),
         "augmented-bug": Look("augmented BUG", _BLUE, "o"),
+        "parallel-bug": Look("parallel BUG", _SKY, "P", (0, (5, 2))),
+        "abc-psi": Look("abc-PSI", GREY, "X", (0, (5, 2))),
     }
 )
 """Looks of the integrators, by catalogue name."""

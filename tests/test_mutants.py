@@ -55,6 +55,7 @@ def test_table() -> None:
 def test_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     named = {mutant.name: mutant for mutant in MUTANTS}
     rows = table(only=["sylvester"], mutants=[named["NoSStep"]])
-    monkeypatch.setattr("tests.mutants.table", lambda seed: rows)
+    monkeypatch.setattr("tests.mutants.MUTANTS", [named["NoSStep"]])
+    monkeypatch.setattr("tests.mutants.table", lambda **options: rows)
     assert main(["validate", "--mutants"]) == 0
     assert "NoSStep" in capsys.readouterr().out

@@ -225,7 +225,7 @@ def test_an_unstable_step_says_so():
         ({"h": -0.1}, ValueError, r"positive number, got -0\.1 .*direction comes from t_span"),
         ({"h": float("nan")}, ValueError, "positive number, got nan"),
         ({"h": None}, ValueError, "give the step size h"),
-        ({"integrator": "bugs"}, ValueError, "unknown integrator 'bugs': expected one of augmented-bug, bug"),
+        ({"integrator": "bugs"}, ValueError, "unknown integrator 'bugs': expected one of abc-psi, augmented-bug, bug"),
         ({"integrator": matode.BUG}, TypeError, "a class: call it first"),
         ({"integrator": 3}, TypeError, "object with a step method, got 3"),
         ({"truncation": 1e-3}, TypeError, r"Rank\(r\), Absolute\(theta\) or Relative\(tau\), got 0\.001"),

@@ -7,10 +7,27 @@ from types import MappingProxyType
 from typing import Any
 
 from matode.integrators.bug import BUG, AugmentedBUG
+from matode.integrators.corrected import ABCPSI
 from matode.integrators.full import FullRank
+from matode.integrators.midpoint import MidpointBUG
+from matode.integrators.parallel import ParallelBUG, ParallelBUG2
 from matode.integrators.splitting import KSL, LSK, KSLStrang
 
-__all__ = ["ALIASES", "BUG", "INTEGRATORS", "KSL", "LSK", "AugmentedBUG", "FullRank", "KSLStrang", "make_integrator"]
+__all__ = [
+    "ABCPSI",
+    "ALIASES",
+    "BUG",
+    "INTEGRATORS",
+    "KSL",
+    "LSK",
+    "AugmentedBUG",
+    "FullRank",
+    "KSLStrang",
+    "MidpointBUG",
+    "ParallelBUG",
+    "ParallelBUG2",
+    "make_integrator",
+]
 
 INTEGRATORS: Mapping[str, Callable[[], Any]] = MappingProxyType(
     {
@@ -19,6 +36,10 @@ INTEGRATORS: Mapping[str, Callable[[], Any]] = MappingProxyType(
         "lsk": LSK,
         "bug": BUG,
         "augmented-bug": AugmentedBUG,
+        "parallel-bug": ParallelBUG,
+        "parallel-bug-2": ParallelBUG2,
+        "midpoint-bug": MidpointBUG,
+        "abc-psi": ABCPSI,
         "full-rank": FullRank,
     }
 )

@@ -8,14 +8,15 @@ BIT 62 (2022).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from matode._array import Array, mH, namespace, zeros_like_shape
+from matode._array import Array, mH
 from matode.flows import k_flow, k_rhs, l_flow, l_rhs, s_flow, with_cores
+from matode.integrators.augmenting import augmented
 from matode.integrators.truncating import truncated
-from matode.linalg import complement, qr, reorthonormalise
+from matode.linalg import qr, reorthonormalise
 from matode.lowrank import LowRank
-from matode.protocols import Block, Evaluation, Field, State, Step, Substep
+from matode.protocols import Block, Field, State, Step, Substep
 from matode.substeps import rk4
 from matode.truncation import Truncation
 
@@ -86,40 +87,13 @@ class AugmentedBUG:
         FV, FU = k_rhs(F, Y), l_rhs(F, Y)
         K = k_flow(field, t, h, Y, self.substep, FV)
         L = l_flow(field, t, h, Y, self.substep, FU)
-        bases = [_augmented(y, k, moved) for y, k, moved in zip(Y, K, L, strict=True)]
+        bases = [augmented(y, k, moved) for y, k, moved in zip(Y, K, L, strict=True)]
         wide = State(y if basis is None else basis.value(y) for y, basis in zip(Y, bases, strict=True))
         first = tuple(
             fv if basis is None else basis.galerkin(f, y, fv, fu)
             for f, y, fv, fu, basis in zip(F, Y, FV, FU, bases, strict=True)
         )
         return with_cores(wide, s_flow(field, t, h, wide, self.substep, first))
-
-
-class _Augmented(NamedTuple):
-    """Orthonormal columns that K and L add to the bases U and V of a block."""
-
-    U1: Array
-    V1: Array
-
-    def value(self, y: LowRank) -> LowRank:
-        """Return the block itself, written in the augmented bases: the core is padded with zeros."""
-        xp = namespace(self.U1)
-        p, q = self.U1.shape[1], self.V1.shape[1]
-        r = y.S.shape[0]
-        top = xp.concat([y.S, zeros_like_shape((r, q), y.S)], axis=1)
-        core = xp.concat([top, zeros_like_shape((p, r + q), y.S)], axis=0)
-        return LowRank(xp.concat([y.U, self.U1], axis=1), core, xp.concat([y.V, self.V1], axis=1))
-
-    def galerkin(self, f: Evaluation, y: LowRank, FV: Array, FU: Array) -> Array:
-        """Return ``[U, U1]* F [V, V1]`` from the known F V and F* U; only ``U1* F V1`` acts with F again."""
-        xp = namespace(FV)
-        top = xp.concat([mH(y.U) @ FV, mH(FU) @ self.V1], axis=1)
-        bottom = xp.concat([mH(self.U1) @ FV, xp.astype(f.galerkin(self.U1, self.V1), FV.dtype, copy=False)], axis=1)
-        return xp.concat([top, bottom], axis=0)
-
-
-def _augmented(y: Block, K: Array, L: Array) -> _Augmented | None:
-    return _Augmented(complement(y.U, K), complement(y.V, L)) if isinstance(y, LowRank) else None
 
 
 def _rotated(y: Block, K: Array, L: Array) -> Block:

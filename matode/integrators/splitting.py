@@ -6,15 +6,11 @@ Source: Ch. Lubich and I. Oseledets, A projector-splitting integrator for dynami
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matode._array import mH
-from matode.flows import k_flow, l_flow, s_flow, with_cores
-from matode.linalg import qr
-from matode.lowrank import LowRank
-from matode.protocols import Array, Block, Field, State, Step, Substep
+from matode.flows import from_k, from_l, k_flow, l_flow, s_flow, with_cores
+from matode.protocols import Block, Field, Step, Substep
 from matode.substeps import rk4
 
 __all__ = ["KSL", "LSK", "KSLStrang"]
@@ -37,9 +33,9 @@ class KSL:
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
-        Y = _from_k(Y, k_flow(field, t, h, Y, self.substep))
+        Y = from_k(Y, k_flow(field, t, h, Y, self.substep))
         Y = with_cores(Y, s_flow(field, t, h, Y, self.substep, sign=-1.0))
-        Y = _from_l(Y, l_flow(field, t, h, Y, self.substep))
+        Y = from_l(Y, l_flow(field, t, h, Y, self.substep))
         return Step(Y)
 
 
@@ -57,9 +53,9 @@ class LSK:
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
-        Y = _from_l(Y, l_flow(field, t, h, Y, self.substep))
+        Y = from_l(Y, l_flow(field, t, h, Y, self.substep))
         Y = with_cores(Y, s_flow(field, t, h, Y, self.substep, sign=-1.0))
-        Y = _from_k(Y, k_flow(field, t, h, Y, self.substep))
+        Y = from_k(Y, k_flow(field, t, h, Y, self.substep))
         return Step(Y)
 
 
@@ -81,19 +77,3 @@ class KSLStrang:
         """Advance the state from t to t + h."""
         half = KSL(self.substep).step(field, t, h / 2, Y)
         return LSK(self.substep).step(field, t + h / 2, h / 2, half.Y)
-
-
-def _from_k(Y: Sequence[Block], K: Sequence[Array]) -> State:
-    """Return the state ``(Q, R, V)`` with ``K = Q R``."""
-    return State(LowRank(*qr(k), y.V) if isinstance(y, LowRank) else k for y, k in zip(Y, K, strict=True))
-
-
-def _from_l(Y: Sequence[Block], L: Sequence[Array]) -> State:
-    """Return the state ``(U, R*, Q)`` with ``L = Q R``."""
-    blocks = []
-    for y, moved in zip(Y, L, strict=True):
-        if isinstance(y, LowRank):
-            V, R = qr(moved)
-            moved = LowRank(y.U, mH(R), V)
-        blocks.append(moved)
-    return State(blocks)

@@ -1,0 +1,44 @@
+"""Augmented bases: what the K- and L-step add to the old ones, and a block written in them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from matode._array import Array, as_dtype, mH, namespace, zeros_like_shape
+from matode.linalg import complement
+from matode.lowrank import LowRank
+from matode.protocols import Block, Evaluation
+
+__all__ = ["Augmented", "augmented"]
+
+
+class Augmented(NamedTuple):
+    """Orthonormal columns that extend the bases U and V of a block."""
+
+    U1: Array
+    V1: Array
+
+    def value(self, y: LowRank) -> LowRank:
+        """Return the block itself, written in the augmented bases: the core is padded with zeros."""
+        m, n = self.U1.shape[1], self.V1.shape[1]
+        p, q = y.S.shape
+        zero = (zeros_like_shape(shape, y.S) for shape in ((p, n), (m, q), (m, n)))
+        return self.assembled(y, y.S, *zero)
+
+    def assembled(self, y: LowRank, S: Array, S12: Array, S21: Array, S22: Array) -> LowRank:
+        """Return ``[U, U1] [[S, S12], [S21, S22]] [V, V1]*``."""
+        xp = namespace(S)
+        core = xp.concat([xp.concat([S, S12], axis=1), xp.concat([S21, S22], axis=1)], axis=0)
+        return LowRank(xp.concat([y.U, self.U1], axis=1), core, xp.concat([y.V, self.V1], axis=1))
+
+    def galerkin(self, f: Evaluation, y: LowRank, FV: Array, FU: Array) -> Array:
+        """Return ``[U, U1]* F [V, V1]`` from the known F V and F* U; only ``U1* F V1`` acts with F again."""
+        xp = namespace(FV)
+        top = xp.concat([mH(y.U) @ FV, mH(FU) @ self.V1], axis=1)
+        bottom = xp.concat([mH(self.U1) @ FV, as_dtype(f.galerkin(self.U1, self.V1), FV.dtype)], axis=1)
+        return xp.concat([top, bottom], axis=0)
+
+
+def augmented(y: Block, K: Array, L: Array) -> Augmented | None:
+    """Return what the columns of K and L add to the bases of a low-rank block; None for a dense one."""
+    return Augmented(complement(y.U, K), complement(y.V, L)) if isinstance(y, LowRank) else None
