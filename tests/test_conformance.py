@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -51,6 +52,32 @@ STRANGERS = {
         steps.bug, order=1, guarantees={"exact", "transpose", "symmetric", "skew", "psd"}, substep="exact", family="bug"
     ),
     "abc-psi-euler": third_party(steps.abc_psi, order=1, guarantees={"exact", "descent"}, family="abc-psi"),
+    "augmented-bug-heun": third_party(steps.augmented_bug_heun, order=1, guarantees={"exact", "transpose"}),
+    "ksl-strang": third_party(
+        steps.ksl_strang,
+        order=2,
+        guarantees={"exact", "reversible", "norm", "energy"},
+        substep="exact",
+        family="ksl-strang",
+    ),
+    "midpoint-bug": third_party(
+        steps.midpoint_bug,
+        order=2,
+        guarantees={"transpose", "norm", "energy", "descent", "symmetric", "skew", "psd"},
+        substep="exact",
+    ),
+    "parallel-bug-2": third_party(
+        steps.parallel_bug_2, order=2, guarantees={"transpose", "symmetric", "skew"}, substep="exact"
+    ),
+    "dense-rk4": third_party(
+        steps.dense_rk4,
+        order=4,
+        guarantees={"exact", "transpose", "norm", "energy", "symmetric", "skew", "psd"},
+        substep="exact",
+    ),
+    "randomised": third_party(
+        steps.randomised, order=1, guarantees={"exact", "norm", "energy"}, substep="exact", random=True
+    ),
     "riemannian-euler": third_party(steps.riemannian_euler, order=1, guarantees={"transpose", "symmetric", "skew"}),
 }
 
@@ -126,21 +153,58 @@ def test_a_stranger_may_claim_nothing(stranger):
         (steps.ksl, "psd", "positive_semidefinite"),
         (steps.ksl, "reversible", "reversible"),
         (steps.augmented_bug, "reversible", "reversible"),
+        (steps.augmented_bug_heun, "exact", "exact"),
+        (steps.midpoint_bug, "exact", "exact"),
+        (steps.parallel_bug_2, "exact", "exact"),
+        (steps.cut_to_the_rank, "norm", "norm_kept"),
+        (steps.normalised, "norm", "norm_kept"),
+        (steps.dense_euler, "psd", "positive_semidefinite"),
+        (steps.small_entries_dropped, "exact", "zero_field"),
     ],
 )
-def test_a_false_claim_is_rejected(function, guarantee, check):
-    substep = "euler" if function is steps.parallel_bug else "exact"
+@pytest.mark.parametrize("profile", ["default", "quick"])
+def test_a_false_claim_is_rejected(function, guarantee, check, profile):
+    substep = "euler" if function in (steps.parallel_bug, steps.dense_euler) else "exact"
     results = check_integrator(
-        third_party(function, order=1, guarantees={guarantee}, substep=substep), on_fail="report", only=[check]
+        third_party(function, order=1, guarantees={guarantee}, substep=substep),
+        on_fail="report",
+        only=[check],
+        profile=profile,
     )
     assert [result.status for result in results] == ["failed"]
+    assert results[0].measured > results[0].bound
+    assert f"{results[0].measured:.3e} exceeds {results[0].bound:.3e}" in results[0].reason
 
 
-def test_a_false_order_is_rejected():
-    stranger = third_party(steps.ksl, order=2, guarantees=(), substep="exact")
+@pytest.mark.parametrize(
+    ("function", "claimed", "true"), [(steps.ksl, 2, 1), (steps.midpoint_bug, 3, 2), (steps.dense_rk4, 6, 4)]
+)
+def test_a_false_order_is_rejected(function, claimed, true):
+    stranger = third_party(function, order=claimed, guarantees=(), substep="exact")
     (result,) = check_integrator(stranger, on_fail="report", only=["order"])
     assert result.status == "failed"
-    assert result.measured == pytest.approx(1, abs=0.2)
+    assert result.measured == pytest.approx(true, abs=0.3)
+
+
+@pytest.mark.parametrize("seed", range(6, 10))
+def test_a_slope_at_coarse_steps_is_no_false_alarm(seed):
+    (result,) = check_integrator(STRANGERS["midpoint-bug"], only=["order"], seed=seed, on_fail="report")
+    assert result.status in ("passed", "skipped")
+
+
+def test_what_cannot_be_measured_has_not_passed():
+    stranger = third_party(steps.dense_rk4, order=1, guarantees=(), substep="exact")
+    (result,) = check_integrator(stranger, on_fail="report", only=["order"])
+    assert result.status == "skipped"
+    assert "exact to rounding or to the truncation" in result.reason
+
+
+def test_only_who_says_so_is_random():
+    stranger = third_party(steps.randomised, order=1, guarantees=(), substep="exact")
+    (result,) = check_integrator(stranger, on_fail="report", only=["unitary_equivariance"])
+    assert result.status == "failed"
+    (result,) = check_integrator(STRANGERS["randomised"], on_fail="report", only=["unitary_equivariance"])
+    assert result.status == "skipped"
 
 
 def test_third_party_says_what_is_wrong():
@@ -152,6 +216,48 @@ def test_third_party_says_what_is_wrong():
         third_party(steps.ksl, order=1, guarantees=(), family="klx")
     with pytest.raises(ValueError, match="substep"):
         third_party(steps.ksl, order=1, guarantees=(), substep="heun")
+    with pytest.raises(TypeError, match="guarantees must be a collection of names, got the string 'exact'"):
+        third_party(steps.ksl, order=1, guarantees="exact")
+    with pytest.raises(TypeError, match="guarantees must be a collection of names, got None"):
+        third_party(steps.ksl, order=1, guarantees=None)
+    with pytest.raises(TypeError, match="contains 1"):
+        third_party(steps.ksl, order=1, guarantees=[1, "exact"])
+    for order in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="order must be finite and greater than 0"):
+            third_party(steps.ksl, order=order, guarantees=())
+    for truncation in (-1.0, 0.01, float("nan")):
+        with pytest.raises(ValueError, match="truncation must lie between 0 and 1e-3"):
+            third_party(steps.ksl, order=1, guarantees=(), truncation=truncation)
+    for wrong in ("1", None):
+        with pytest.raises(TypeError, match="truncation must be a number"):
+            third_party(steps.ksl, order=1, guarantees=(), truncation=wrong)
+        with pytest.raises(TypeError, match="order must be a number"):
+            third_party(steps.ksl, order=wrong, guarantees=())
+
+
+def _reason(function):
+    stranger = third_party(function, order=1, guarantees=())
+    (result,) = check_integrator(stranger, on_fail="report", only=["zero_field"])
+    assert result.failed
+    return result.reason
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (lambda F, t, h, U, S, V: None, r"the step must return \(U, S, V\) of shapes \(\d+, k\), .*, got None"),
+        (lambda F, t, h, U, S, V: (U, S), "got 2 items"),
+        (lambda F, t, h, U, S, V: (U, None, V), r"got an array of shape \(\d+, 3\), None, an array"),
+        (lambda F, t, h, U, S, V: (U, S, V.T), r"got an array .*, an array of shape \(3, \d+\)"),
+        (lambda F, t, h, U, S, V: (U, S.diagonal(), V), r"an array of shape \(3,\)"),
+        (lambda F, t, h, U, S, V: (U, F(S, t), V), r"F\(t, Y\) takes a time and a dense \d+ x \d+ array, got an array"),
+        (lambda F, t, h, U, S, V: (U, F(t, U), V), r"an array of shape \(\d+, 3\) "),
+        (lambda F, t, h, U, S, V: (U, float("nan") * S, V), "nan is not finite"),
+        (lambda F, t, h, U, S, V: 1 / 0, r"ZeroDivisionError: division by zero \(draw 0, test_conformance.py:\d+\)"),
+    ],
+)
+def test_a_step_is_told_what_it_did(function, sentence):
+    assert re.search(sentence, _reason(function)), _reason(function)
 
 
 # The runner
@@ -175,8 +281,9 @@ def test_any_exception_is_an_error_and_fails():
     assert {result.status for result in results} == {"error", "skipped"}
     assert "ArithmeticError: no" in results.failures[0].reason
     assert not results.success
-    with pytest.raises(ConformanceError, match=f"{results.ran} of {results.ran} checks failed") as caught:
+    with pytest.raises(ConformanceError, match=f"Raises: {results.ran} of {results.ran} checks failed") as caught:
         check_integrator(Raises(), profile="quick")
+    assert isinstance(caught.value.__cause__, ArithmeticError)
     assert caught.value.results == results
 
 
@@ -220,10 +327,37 @@ def test_unknown_names_are_errors():
         check_integrator(Stands(), claims="kls2")
     with pytest.raises(ValueError, match="unknown profile"):
         check_integrator(Stands(), profile="fast")
+    with pytest.raises(ValueError, match="on_fail must be 'raise' or 'report'"):
+        check_integrator(Stands(), on_fail="rais")
+    with pytest.raises(ValueError, match="unknown backend 'nunpy'"):
+        check_integrator(Stands(), xp="nunpy")
+    for seed in (-1, 0.5, None, "0"):
+        with pytest.raises(ValueError, match="seed must be a non-negative integer"):
+            check_integrator(Stands(), seed=seed)
+
+
+def test_what_is_of_the_wrong_kind_is_said():
+    with pytest.raises(TypeError, match=r"got bug: wrap it with third_party\(...\)"):
+        check_integrator(steps.bug)
+    with pytest.raises(TypeError, match="got the class KSL"):
+        check_integrator(matode.KSL)
+    with pytest.raises(TypeError, match="only must be a collection of names, got the string 'exact'"):
+        check_integrator(Stands(), only="exact")
+    with pytest.raises(TypeError, match="guarantees must be a collection of names"):
+        check_integrator(Stands(), guarantees="exact")
+    with pytest.raises(TypeError, match="expected_failures must be a mapping of names of checks to reasons, got list"):
+        check_integrator(Stands(), expected_failures=["exact"])
+
+
+def test_the_error_has_the_name_of_the_function():
+    stranger = third_party(steps.small_entries_dropped, order=1, guarantees=(), substep="exact")
+    with pytest.raises(ConformanceError, match="small_entries_dropped: 1 of 1 checks failed"):
+        check_integrator(stranger, only=["zero_field"])
+    assert check_integrator(matode.KSL(), xp="numpy", only=["zero_field"]).success
 
 
 def test_nothing_ran_is_no_success():
-    with pytest.raises(ConformanceError):
+    with pytest.raises(ConformanceError, match=r"(?s)no check ran.*projector splitting only"):
         check_integrator(Stands(), only=["sylvester"])
 
 

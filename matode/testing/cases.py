@@ -180,34 +180,55 @@ def bounded_case(
     return Case(field, t, h, Y0, field.L, field.B, eps, field.rate)
 
 
+def _polynomial(coefficients: Sequence[np.ndarray], t: float) -> np.ndarray:
+    """Return ``sum_k t^k C_k``."""
+    return np.asarray(sum(t**k * C for k, C in enumerate(coefficients)))
+
+
+def _derivative(coefficients: Sequence[np.ndarray], t: float) -> np.ndarray:
+    """Return ``sum_k k t^(k-1) C_k``."""
+    return np.asarray(sum(k * t ** (k - 1) * C for k, C in enumerate(coefficients) if k)) + 0 * coefficients[0]
+
+
 def rank_data(
-    rng: np.random.Generator, *, smallest: float, cplx: bool, r: int | None = None
+    rng: np.random.Generator,
+    *,
+    smallest: float,
+    cplx: bool,
+    r: int | None = None,
+    one_sided: bool = False,
+    mirrored: bool = False,
 ) -> tuple[Callable[[float], np.ndarray], Dense, float, float, Factors]:
-    """Draw A(t) of exact rank r: ``(X0 + t X1) D (Z0 + t Z1)*``, D down to ``smallest``, start time not 0.
+    """Draw A(t) = X(t) D Z(t)* of exact rank r, with D down to ``smallest``; the start time is not 0.
+
+    X and Z are quadratic in t; ``one_sided``: X has degree 4 and Z is constant (``mirrored``: the other way round).
+    A'(t) is cubic in either case: the quadratures of methods of order 4 are exact, and those of lower order are not.
 
     Returns
     -------
     A, F, t, h, Y0
-        The data, its derivative as a field (linear in t: quadratures of order 2 are exact), the step, and A(t) in a
-        random gauge with a dense core.
+        The data, its derivative as a field, the step, and A(t) in a random gauge with a dense core.
     """
     r = int(rng.integers(1, 4)) if r is None else r
     m, n = shape_for(rng, r)
-    X0, Z0 = gaussian(rng, m, r, cplx), gaussian(rng, n, r, cplx)
-    X1, Z1 = 0.5 * gaussian(rng, m, r, cplx), 0.5 * gaussian(rng, n, r, cplx)
+    sizes: tuple[tuple[float, ...], tuple[float, ...]] = ((1.0, 0.5, 0.3), (1.0, 0.5, 0.3))
+    if one_sided:
+        sizes = (1.0, 0.7, 0.7, 0.7, 0.5), (1.0,)
+        sizes = sizes[::-1] if mirrored else sizes
+    X, Z = ([c * gaussian(rng, k, r, cplx) for c in cs] for k, cs in zip((m, n), sizes, strict=True))
     D = np.geomspace(1.0, smallest, r) if r > 1 else np.asarray([1.0])
     t, h = float(rng.uniform(0.5, 1.0)), float(rng.uniform(0.1, 0.3))
-    scale = 1.0 / norm(((X0 + t * X1) * D) @ (Z0 + t * Z1).conj().T)
-    D = D * scale
+    D = D / norm((_polynomial(X, t) * D) @ _polynomial(Z, t).conj().T)
 
     def A(t: float) -> np.ndarray:
-        return ((X0 + t * X1) * D) @ (Z0 + t * Z1).conj().T
+        return (_polynomial(X, t) * D) @ _polynomial(Z, t).conj().T
 
     def F(t: float, Y: Any) -> np.ndarray:
-        return (X1 * D) @ (Z0 + t * Z1).conj().T + ((X0 + t * X1) * D) @ Z1.conj().T
+        left = (_derivative(X, t) * D) @ _polynomial(Z, t).conj().T
+        return left + (_polynomial(X, t) * D) @ _derivative(Z, t).conj().T
 
-    U, R = np.linalg.qr(X0 + t * X1)
-    V, T = np.linalg.qr(Z0 + t * Z1)
+    U, R = np.linalg.qr(_polynomial(X, t))
+    V, T = np.linalg.qr(_polynomial(Z, t))
     P, Q = stiefel(rng, r, r, cplx), stiefel(rng, r, r, cplx)
     S = (R * D) @ T.conj().T
     return A, F, t, h, Factors(U @ P, P.conj().T @ S @ Q, V @ Q)

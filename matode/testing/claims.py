@@ -10,7 +10,8 @@ transpose      the step for F(Y*)* from Y0* is the conjugate transpose of the st
 reversible     a step by h and a step by -h give the start back
 norm           the norm is kept where Re <Y, F(Y)> = 0
 energy         <Y, H Y> is kept by the Schroedinger equation Y' = -i H Y
-descent        a gradient flow's loss falls by what the gradient in the augmented bases promises
+descent        a gradient flow's loss falls by what the gradient in the augmented bases promises; this needs bases that
+               contain F(Y0) V0 and F(Y0)* U0 (or F(Y0) V0 alone, for a method that projects on one side)
 symmetric      Y0 = Y0* stays so where F(Y*) = F(Y)*
 skew           Y0 = -Y0* stays so where F(-Y*) = -F(Y)*
 psd            a Hermitian positive semidefinite Y0 stays so under a Lyapunov equation
@@ -31,8 +32,23 @@ from matode.substeps import Reference, Repeated, RungeKutta, rk4
 __all__ = ["CATALOGUE_CLAIMS", "GUARANTEES", "Claims", "claims_of", "substep_class"]
 
 GUARANTEES = frozenset({"exact", "transpose", "reversible", "norm", "energy", "descent", "symmetric", "skew", "psd"})
+"""Names of the guarantees. All are those of a whole step; "norm", "energy", "psd" and "descent" are lost where it cuts
+back to the old rank, and "descent" needs bases that contain F(Y0) V0 and F(Y0)* U0 (one-sided methods: F(Y0) V0)."""
 
 SubstepClass = Literal["euler", "exact"]
+
+
+def names_in(what: str, names: Iterable[str]) -> frozenset[str]:
+    """Return names as a set; a lone string, or what is not a collection of strings, is a TypeError that says so."""
+    if isinstance(names, str):
+        raise TypeError(f"{what} must be a collection of names, got the string {names!r}")
+    if not isinstance(names, Iterable):
+        raise TypeError(f"{what} must be a collection of names, got {names!r}")
+    names = list(names)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{what} must be a collection of names, got one that contains {name!r}")
+    return frozenset(names)
 
 
 def check_guarantees(names: Iterable[str]) -> None:
@@ -92,7 +108,7 @@ class Claims:
 
     def __post_init__(self) -> None:
         for name in ("guarantees", "denied"):
-            object.__setattr__(self, name, frozenset(getattr(self, name)))
+            object.__setattr__(self, name, names_in(name, getattr(self, name)))
         check_guarantees(self.guarantees | self.denied)
         if self.substep not in ("euler", "exact"):
             raise ValueError(f"substep must be 'euler' or 'exact', got {self.substep!r}")
@@ -271,7 +287,7 @@ def claims_of(integrator: Any, claims: Claims | str | None = None, guarantees: I
         else:
             claims = Claims(substep=substep_class(integrator), tolerance=1e-9, stranger=True)
     if guarantees is not None:
-        claims = replace(claims, guarantees=frozenset(guarantees), denied=frozenset())
+        claims = replace(claims, guarantees=names_in("guarantees", guarantees), denied=frozenset())
     return claims
 
 

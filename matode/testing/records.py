@@ -19,13 +19,15 @@ class CheckResult(NamedTuple):
         Name of the check.
     status : {"passed", "failed", "error", "xfail", "xpass", "skipped"}
         ``error`` is an exception inside the check, and counts as a failure; ``xfail`` failed as expected, ``xpass``
-        passed although a failure was expected; ``skipped`` does not apply to this integrator.
+        passed although a failure was expected; ``skipped`` does not apply to this integrator, or no draw of it could be
+        judged.
     measured : float or None
-        The worst number that was measured, that is the one closest to its bound, or furthest beyond it.
+        The worst number that was measured, that is the one closest to its bound, or furthest beyond it; None where what
+        was violated is not a number.
     bound : float or None
         The bound of that number. For a guarantee that theory denies, the number must exceed it.
     reason : str
-        One sentence: what was violated, or why the check was skipped.
+        One sentence: what was violated, in the draw of ``measured``, or why the check was skipped.
     seed : int
         ``check_integrator(..., seed=seed)`` draws the same problems again.
     """
@@ -78,8 +80,10 @@ class ConformanceError(AssertionError):
 
     def __init__(self, name: str, results: CheckResults) -> None:
         self.results = results
-        lines = [f"  {result}" for result in results.failures]
-        super().__init__(f"{name}: {len(lines)} of {results.ran} checks failed\n" + "\n".join(lines))
+        head, shown = f"{len(results.failures)} of {results.ran} checks failed", results.failures
+        if not results.ran:
+            head, shown = "no check ran, so nothing is known", list(results)
+        super().__init__("\n".join([f"{name}: {head}", *(f"  {result}" for result in shown)]))
 
 
 class Skip(Exception):  # noqa: N818

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from matode.testing.claims import Claims
 from matode.testing.records import CheckResult, Skip, Status
@@ -40,7 +42,7 @@ class Check:
         return sentence if self.contrast is None else f"denied by theory, and seen to fail: {sentence}"
 
     def run(self, trial: Trial, seed: int) -> CheckResult:
-        """Run the check and return its result; an exception becomes status "error"."""
+        """Run the check and return its result; an exception becomes status "error", and stays with the trial."""
         reason = self.why_not(trial.claims)
         if reason:
             return CheckResult(self.name, "skipped", reason=reason, seed=seed)
@@ -49,18 +51,33 @@ class Check:
         except Skip as skip:
             return CheckResult(self.name, "skipped", reason=str(skip), seed=seed)
         except Exception as error:
-            return CheckResult(self.name, "error", reason=f"{type(error).__name__}: {error}", seed=seed)
+            trial.exception = error
+            if trial.violation and self.contrast is None:
+                return self._judged(trial, seed)
+            reason = f"{type(error).__name__}: {error} (draw {trial.draw}, {_place(error)})"
+            return CheckResult(self.name, "error", reason=reason, seed=seed)
+        if not trial.judged:
+            return CheckResult(self.name, "skipped", reason=trial.passed_over or "no draw could be judged", seed=seed)
         return self._judged(trial, seed)
 
     def _judged(self, trial: Trial, seed: int) -> CheckResult:
         status: Status = "failed" if trial.violation else "passed"
-        measured, bound, reason = trial.measured, trial.bound, trial.violation
-        if self.contrast is not None and measured is not None and bound is not None:
-            bound *= self.contrast
+        (measured, bound), reason = trial.numbers, trial.violation
+        if self.contrast is not None and trial.measured is not None and trial.bound is not None:
+            measured, bound = trial.measured, trial.bound * self.contrast
             status, reason = "passed", ""
             if not measured >= bound:
                 status, reason = "failed", f"denied by theory, but no draw exceeded {bound:.3e}: {measured:.3e} at most"
         return CheckResult(self.name, status, measured, bound, reason, seed)
+
+
+def _place(error: Exception) -> str:
+    """Return file and line where it was raised: the innermost ones that are not those of an installed package."""
+    frames = traceback.extract_tb(error.__traceback__)
+    package = str(Path(__file__).parents[1])
+    own = [frame for frame in frames if package not in frame.filename and "site-packages" not in frame.filename]
+    frame = (own or frames)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
 _CHECKS: list[Check] = []

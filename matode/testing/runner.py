@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from matode._array import Backend, device_of, get_backend
-from matode.testing.claims import Claims, check_guarantees, claims_of
+from matode.testing.claims import Claims, check_guarantees, claims_of, names_in
 from matode.testing.records import CheckResult, CheckResults, ConformanceError
 from matode.testing.registry import Check, registered
 from matode.testing.trial import DRAWS, Trial
@@ -38,7 +39,7 @@ def check_integrator(
         The guarantees it is held to (:data:`matode.testing.GUARANTEES`), in place of those that its claims have.
     expected_failures : mapping, optional
         Names of checks that may fail, each with the reason. A pass is then reported as "xpass", and fails.
-    xp : Backend or namespace, optional
+    xp : Backend, namespace, or str, optional
         Where the blocks live; NumPy where not given.
     on_fail : {"raise", "report"}
         Raise one error with all failures at the end, or only return the results.
@@ -62,7 +63,11 @@ def check_integrator(
     ConformanceError
         If a check failed, met an exception, or passed unexpectedly (with ``on_fail="raise"``).
     ValueError
-        If a name in ``expected_failures`` or ``only``, a guarantee or the profile is not known.
+        If a name in ``expected_failures`` or ``only``, a guarantee or the profile is not known, or the seed is not a
+        non-negative integer.
+    TypeError
+        If the integrator has no method ``step`` (wrap a plain function with :func:`third_party`), names are not given
+        as a collection, or expected failures not as a mapping.
 
     Examples
     --------
@@ -72,23 +77,28 @@ def check_integrator(
     True
     """
     integrator = _integrator(integrator)
-    expected = dict(expected_failures or {})
+    expected = _expected(expected_failures)
     checks = list(registered())
-    _known([*expected, *(only or ())], [check.name for check in checks])
+    wanted = None if only is None else names_in("only", only)
+    _known([*expected, *(wanted or ())], [check.name for check in checks])
+    if on_fail not in ("raise", "report"):
+        raise ValueError(f"on_fail must be 'raise' or 'report', got {on_fail!r}")
+    _check_seed(seed)
     if profile not in DRAWS:
         raise ValueError(f"unknown profile {profile!r}: expected one of {', '.join(DRAWS)}")
     if guarantees is not None:
-        guarantees = list(guarantees)
+        guarantees = names_in("guarantees", guarantees)
         check_guarantees(guarantees)
-    held_to = claims_of(integrator, claims, guarantees)
-    wanted = None if only is None else set(only)
-    results = CheckResults(
-        _run(check, integrator, held_to, _backend(xp), profile, seed, expected)
+    held_to, backend = claims_of(integrator, claims, guarantees), _backend(xp)
+    runs = [
+        _run(check, integrator, held_to, backend, profile, seed, expected)
         for check in checks
         if wanted is None or check.name in wanted
-    )
+    ]
+    results = CheckResults(result for result, _ in runs)
     if on_fail == "raise" and not results.success:
-        raise ConformanceError(type(integrator).__name__, results)
+        cause = next((error for result, error in runs if result.failed and error is not None), None)
+        raise ConformanceError(_name(integrator), results) from cause
     return results
 
 
@@ -117,11 +127,12 @@ def parametrize_with_checks(
 
     parameters = []
     checks = list(registered())
+    _check_seed(seed)
     for integrator in map(_integrator, integrators):
         claims = claims_of(integrator)
-        expected = expected_failures(integrator) if callable(expected_failures) else (expected_failures or {})
+        expected = _expected(expected_failures(integrator) if callable(expected_failures) else expected_failures)
         _known(expected, [check.name for check in checks])
-        name = getattr(integrator, "__name__", type(integrator).__name__)
+        name = _name(integrator)
         for check in checks:
             if check.why_not(claims):
                 continue
@@ -148,9 +159,9 @@ class _BoundCheck:
     def __call__(self, integrator: Any, xp: Any = None) -> CheckResult:
         """Run it; a violation raises an AssertionError, a check that does not apply skips the test."""
         backend = _backend(self.xp if xp is None else xp)
-        result = _run(self.check, integrator, claims_of(integrator), backend, self.profile, self.seed, {})
+        result, cause = _run(self.check, integrator, claims_of(integrator), backend, self.profile, self.seed, {})
         if result.failed:
-            raise ConformanceError(type(integrator).__name__, CheckResults([result]))
+            raise ConformanceError(_name(integrator), CheckResults([result])) from cause
         if result.status == "skipped":
             import pytest
 
@@ -169,15 +180,29 @@ def _run(
     profile: str,
     seed: int,
     expected: Mapping[str, str],
-) -> CheckResult:
+) -> tuple[CheckResult, Exception | None]:
+    """Return the result, and the exception that the check met."""
     trial = Trial(integrator, claims, backend, name=check.name, profile=profile, seed=seed)
     result = check.run(trial, seed)
     if check.name in expected and result.status != "skipped":
         reason = expected[check.name]
         if result.failed:
-            return result._replace(status="xfail", reason=f"{reason} ({result.reason})")
-        return result._replace(status="xpass", reason=f"passed, but a failure was expected: {reason}")
-    return result
+            return result._replace(status="xfail", reason=f"{reason} ({result.reason})"), None
+        return result._replace(status="xpass", reason=f"passed, but a failure was expected: {reason}"), None
+    return result, trial.exception
+
+
+def _expected(failures: Mapping[str, str] | None) -> dict[str, str]:
+    if failures is not None and not isinstance(failures, Mapping):
+        raise TypeError(
+            f"expected_failures must be a mapping of names of checks to reasons, got {type(failures).__name__}"
+        )
+    return dict(failures or {})
+
+
+def _check_seed(seed: Any) -> None:
+    if not isinstance(seed, numbers.Integral) or int(seed) < 0:
+        raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
 
 
 def _known(names: Iterable[str], known: list[str]) -> None:
@@ -190,7 +215,18 @@ def _known(names: Iterable[str], known: list[str]) -> None:
 def _integrator(integrator: Any) -> Any:
     from matode.integrators import make_integrator
 
-    return make_integrator(integrator) if isinstance(integrator, str) else integrator
+    if isinstance(integrator, str):
+        return make_integrator(integrator)
+    if isinstance(integrator, type):
+        raise TypeError(f"an integrator is an object, got the class {integrator.__name__}: make one of it")
+    if not callable(getattr(integrator, "step", None)):
+        hint = ": wrap it with third_party(...)" if callable(integrator) else ""
+        raise TypeError(f"an integrator has a method step, got {_name(integrator)}{hint}")
+    return integrator
+
+
+def _name(integrator: Any) -> str:
+    return str(getattr(integrator, "__name__", type(integrator).__name__))
 
 
 def _backend(xp: Any) -> Backend:
@@ -198,4 +234,8 @@ def _backend(xp: Any) -> Backend:
         return get_backend()
     if isinstance(xp, Backend):
         return xp
+    if isinstance(xp, str):
+        return get_backend(xp)
+    if not hasattr(xp, "zeros"):
+        raise TypeError(f"xp must be an array namespace, a Backend, or its name, got {xp!r}")
     return Backend(xp.__name__, xp, device_of(xp.zeros(1)))

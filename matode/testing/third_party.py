@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from matode._array import eye_like
 from matode.lowrank import LowRank
 from matode.protocols import Block, Field, State, Step
-from matode.testing.claims import Claims
+from matode.testing.claims import Claims, names_in
 
 __all__ = ["ThirdParty", "third_party"]
 
@@ -24,18 +26,42 @@ class ThirdParty:
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance one matrix from t to t + h."""
         (y,) = Y
+        m, n = y.U.shape[0], y.V.shape[0]
 
-        def F(t: float, X: Any) -> Any:
-            (value,) = field(t, State((LowRank(X, None, eye_like(X.shape[1], X)),)))
+        def F(t: float, Y: Any) -> Any:
+            if getattr(t, "ndim", 0) != 0 or getattr(Y, "shape", None) != (m, n):
+                given = f"{_described(t)} and {_described(Y)}"
+                raise TypeError(f"F(t, Y) takes a time and a dense {m} x {n} array, got {given}")
+            (value,) = field(t, State((LowRank(Y, None, eye_like(n, Y)),)))
             return value.full()
 
         result = self.function(F, t, h, y.U, y.S, y.V)
-        if not isinstance(result, tuple | list) or len(result) != 3:
-            raise TypeError(f"the step must return three factors (U, S, V), got {type(result).__name__}")
+        _check_result(result, m, n)
         return Step(State((LowRank(*result),)))
 
     def __repr__(self) -> str:
         return f"third_party({self.__name__})"
+
+
+def _described(x: Any) -> str:
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return f"an array of shape {tuple(x.shape)}"
+    return "None" if x is None else f"an object of type {type(x).__name__}"
+
+
+def _check_result(result: Any, m: int, n: int) -> None:
+    """Raise an error that says what a step returned, and what it should have."""
+    expected = f"the step must return (U, S, V) of shapes ({m}, k), (k, l), ({n}, l)"
+    if not isinstance(result, tuple | list):
+        raise TypeError(f"{expected}, got {_described(result)}")
+    if len(result) != 3:
+        raise ValueError(f"{expected}, got {len(result)} items")
+    given = ", ".join(_described(x) for x in result)
+    if not all(hasattr(x, "shape") and hasattr(x, "dtype") for x in result):
+        raise TypeError(f"{expected}, got {given}")
+    U, S, V = (tuple(x.shape) for x in result)
+    if len(S) != 2 or U != (m, S[0]) or V != (n, S[1]):
+        raise ValueError(f"{expected}, got {given}")
 
 
 def third_party(
@@ -46,6 +72,7 @@ def third_party(
     substep: Literal["euler", "exact"] = "euler",
     truncation: float = 1e-10,
     family: str | None = None,
+    random: bool = False,
 ) -> ThirdParty:
     """Wrap a plain function so that :func:`check_integrator` can test it.
 
@@ -60,13 +87,17 @@ def third_party(
         What else it claims, out of :data:`matode.testing.GUARANTEES`.
     substep : {"euler", "exact"}
         How it solves its small ODEs: explicit Euler, or order 4 or more, where one Runge-Kutta step of length h is
-        enough.
+        enough. Anything between Euler and order 4, such as Heun's method: declare "euler", and no family.
     truncation : float
-        What a step may discard, relative to ||Y||. Identities are asked for to ten times that, and never below 1e-9 nor
-        above 1e-8.
+        What a step may discard, relative to ||Y||, at most 1e-3. Identities are asked for to ten times that, but never
+        below 1e-9 nor above 1e-8, which a step that discards much more can hardly keep.
     family : {"ksl", "lsk", "ksl-strang", "bug", "augmented-bug", "parallel-bug", "abc-psi"}, optional
         The method that it claims to be, for the identities and the bound of that method. Where not given, the loosest
-        bound of the substeps is used.
+        bound of the substeps is used; so it is for the steps of a rank-adaptive family that kept the rank, since these
+        have cut their result.
+    random : bool
+        Whether it draws random numbers, be it from a generator with a fixed seed: two runs on the same matrix in other
+        bases then differ, and are not compared.
 
     Returns
     -------
@@ -94,15 +125,22 @@ def third_party(
     """
     if not callable(step):
         raise TypeError(f"step must be a function step(F, t, h, U, S, V), got {type(step).__name__}")
-    if not truncation >= 0:
-        raise ValueError(f"truncation must be at least 0, got {truncation}")
+    given: dict[str, Any] = {"order": order, "truncation": truncation}
+    for name, value in given.items():
+        if not isinstance(value, numbers.Real):
+            raise TypeError(f"{name} must be a number, got {value!r}")
+    if not 0 < order < math.inf:
+        raise ValueError(f"order must be finite and greater than 0, got {order}")
+    if not 0 <= truncation <= 1e-3:
+        raise ValueError(f"truncation must lie between 0 and 1e-3, got {truncation}")
     claims = Claims(
         order=order,
-        guarantees=frozenset(guarantees),
+        guarantees=names_in("guarantees", guarantees),
         substep=substep,
         family=family,
         tolerance=min(max(10 * truncation, 1e-9), 1e-8),
         truncation=truncation,
         stranger=True,
+        random=random,
     )
     return ThirdParty(step, claims)

@@ -68,10 +68,13 @@ class Trial:
         self.backend = backend
         self.measured: float | None = None
         self.bound: float | None = None
-        self.violation = ""
+        self.passed_over = ""
+        self.exception: Exception | None = None
         self._name, self._profile, self._seed = name, profile, seed
         self._ratio = -np.inf
         self._draw = 0
+        self._exceeded = self._unmet = ""
+        self._asked = False
 
     def draws(self, count: int) -> Iterator[np.random.Generator]:
         """Yield the random generators of ``count`` draws (more or fewer by profile)."""
@@ -86,6 +89,32 @@ class Trial:
 
     # measuring
 
+    @property
+    def draw(self) -> int:
+        """Number of the draw that is under way."""
+        return self._draw
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything was measured or required."""
+        return self.measured is not None or self._asked
+
+    @property
+    def violation(self) -> str:
+        """The violation furthest beyond its bound, else the first requirement that was not met, in one sentence."""
+        return self._exceeded or self._unmet
+
+    @property
+    def numbers(self) -> tuple[float, float] | tuple[None, None]:
+        """What was measured and its bound, unless the violation is one that has no numbers."""
+        if self.measured is None or self.bound is None or (self._unmet and not self._exceeded):
+            return None, None
+        return self.measured, self.bound
+
+    def pass_over(self, reason: str) -> None:
+        """Note why a draw cannot be judged; a check that judges none is reported as skipped, with this reason."""
+        self.passed_over = reason
+
     def at_most(self, value: float, bound: float, what: str = "") -> None:
         """Record that ``value`` must not exceed ``bound``; NaN does."""
         ratio = value / bound if bound > 0 else (np.inf if value > bound else 0.0)
@@ -93,19 +122,22 @@ class Trial:
 
     def at_least(self, value: float, bound: float, what: str = "") -> None:
         """Record that ``value`` must reach ``bound``."""
-        ratio = bound / value if value > 0 else np.inf
+        ratio = bound / value if value > 0 else (np.inf if bound > 0 or np.isnan(value) else 0.0)
         self._record(value, bound, ratio, not value >= bound, "is below", what)
 
     def require(self, condition: bool, sentence: str) -> None:
         """Record a violation, said in ``sentence``, unless the condition holds."""
-        if not condition and not self.violation:
-            self.violation = f"{sentence} (draw {self._draw})"
+        self._asked = True
+        if not condition and not self._unmet:
+            self._unmet = f"{sentence} (draw {self._draw})"
 
     def _record(self, value: float, bound: float, ratio: float, violated: bool, verb: str, what: str) -> None:
-        if ratio >= self._ratio:
-            self._ratio, self.measured, self.bound = ratio, float(value), float(bound)
-        if violated and not self.violation:
-            self.violation = f"{what or self._name}: {value:.3e} {verb} {bound:.3e} (draw {self._draw})"
+        if not (ratio > self._ratio or (violated and not self._exceeded)):
+            return
+        self._ratio, self.measured, self.bound = ratio, float(value), float(bound)
+        if violated:
+            number = f"{value:.3e} {verb} {bound:.3e}" if np.isfinite(value) else f"{value} is not finite"
+            self._exceeded = f"{what or self._name}: {number} (draw {self._draw})"
 
     # stepping
 

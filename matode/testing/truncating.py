@@ -39,6 +39,7 @@ def truncation(trial: Trial) -> None:
         for k in range(1, case.Y0.rank + 1):
             tail = norm(s[k:])
             if tail < 1e-8 or s[k] < 1e-8:
+                trial.pass_over("the step leaves nothing to truncate")
                 continue
             for factor, rank in ((1 + 1e-6, k), (1 - 1e-6, k + 1)):
                 rules: tuple[Truncation, ...] = (Absolute(tail * factor), Relative(tail * factor / norm(s)))

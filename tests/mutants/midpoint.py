@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from matode._array import Array, namespace
@@ -11,7 +11,6 @@ from matode.linalg import complement, truncated_svd
 from matode.lowrank import LowRank
 from matode.protocols import Block, Field, State, Step, Substep
 from matode.substeps import rk4
-from matode.testing import CATALOGUE_CLAIMS
 from matode.truncation import Rank, Truncation
 from tests.mutants.parts import diagonal, from_s, low_rank, moved, projected, rule_or_default
 from tests.mutants.registry import mutant, twin
@@ -19,11 +18,7 @@ from tests.mutants.registry import mutant, twin
 Blocks = tuple[Block, ...]
 
 
-# Theory denies exactness, but data A(t) that are linear in t on both sides are inside its bases.
-CLAIMS = replace(CATALOGUE_CLAIMS["midpoint-bug", "exact"], denied=frozenset({"reversible"}))
-
-
-@twin(CLAIMS)
+@twin("midpoint-bug")
 @dataclass(frozen=True)
 class MidpointBUG:
     """Midpoint BUG: untruncated augmented BUG to t + h/2, bases augmented with F there, one Galerkin step over h.
@@ -72,7 +67,7 @@ def _joined(old: Array, new: Array) -> Array:
     return xp.concat([old, complement(old, new)], axis=1)
 
 
-@mutant("midpoint-bug", "order", "tangent_field", claims=CLAIMS)
+@mutant("midpoint-bug", "tangent_field")
 class MiddleNotUsed(MidpointBUG):
     """The bases of the half step are not augmented with F at the middle."""
 
@@ -80,7 +75,7 @@ class MiddleNotUsed(MidpointBUG):
         return projected(y, z.U, z.V)
 
 
-@mutant("midpoint-bug", "order", claims=CLAIMS)
+@mutant("midpoint-bug", "order")
 class MiddleAtTheStart(MidpointBUG):
     """The bases are augmented with F at t and Y0 instead of at the middle."""
 
@@ -88,7 +83,7 @@ class MiddleAtTheStart(MidpointBUG):
         return field(t, Y)
 
 
-@mutant("midpoint-bug", "tangent_field", claims=CLAIMS)
+@mutant("midpoint-bug", "tangent_field")
 class HalfStepCutToTheRank(MidpointBUG):
     """The half step is truncated to rank r before its bases are augmented, so that they do not contain the old ones."""
 
@@ -103,7 +98,7 @@ class HalfStepCutToTheRank(MidpointBUG):
         return low_rank(Z, cut)
 
 
-@mutant("midpoint-bug", "tangent_field", "local_bound", claims=CLAIMS)
+@mutant("midpoint-bug", "tangent_field", "local_bound")
 class GalerkinFromTheMiddle(MidpointBUG):
     """The Galerkin step over h starts from the half step's result instead of Y0."""
 
@@ -111,7 +106,7 @@ class GalerkinFromTheMiddle(MidpointBUG):
         return super().bases(z, z, FV, FU)
 
 
-@mutant("midpoint-bug", "transpose", "symmetric", "skew_symmetric", claims=CLAIMS)
+@mutant("midpoint-bug", "transpose", "symmetric", "skew_symmetric")
 class RightBasisNotAugmentedAgain(MidpointBUG):
     """F at the middle augments the left basis only."""
 

@@ -13,7 +13,7 @@ sold_as("ksl", "adjoint", "sylvester", "transpose_denied", "symmetric_denied", "
 sold_as("ksl", "descent_denied", "positive_semidefinite_denied", "rank_growth")(
     "AugmentedSoldAsKSL", AugmentedBUG(), "The catalogue gives augmented BUG the name of KSL."
 )
-sold_as("ksl", "reversible_denied", "order", "adjoint")(
+sold_as("ksl", "reversible_denied", "adjoint")(
     "StrangSoldAsKSL", KSLStrang(), "The symmetric composition is taken where the Lie splitting is meant."
 )
 sold_as("ksl-strang", "reversible", "order")("KSLSoldAsStrang", KSL(), "Strang's second half is forgotten.")

@@ -228,7 +228,7 @@ class Strang:
         return Step(self.second(field, t, h, self.first(field, t, h, Y)))
 
 
-@mutant("ksl-strang", "reversible", "order")
+@mutant("ksl-strang", "reversible")
 class StrangOfTwoLies(Strang):
     """The second half is KSL again instead of its adjoint."""
 

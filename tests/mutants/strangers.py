@@ -15,7 +15,7 @@ Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
 _dlrt = partial(
     third_party, order=1, guarantees={"exact", "transpose", "descent", "symmetric", "skew"}, family="augmented-bug"
 )
-_heun = partial(third_party, order=2, guarantees={"transpose", "symmetric", "skew"}, substep="exact")
+_heun = partial(third_party, order=2, guarantees={"transpose", "symmetric", "skew"})
 
 
 def _augmented_euler(F: Any, t: float, h: float, U: np.ndarray, S: np.ndarray, V: np.ndarray) -> Triple:
@@ -66,7 +66,7 @@ def no_conjugates(F: Any, t: float, h: float, U: np.ndarray, S: np.ndarray, V: n
     return U1 @ P, s, V1 @ Qh.T
 
 
-@stranger(_dlrt, "augmented-bug", "zero_field", "exact")
+@stranger(_dlrt, "augmented-bug", "exact")
 def coarse_truncation(F: Any, t: float, h: float, U: np.ndarray, S: np.ndarray, V: np.ndarray) -> Triple:
     """A relative tolerance of 1e-2 is built in where 1e-10 is claimed."""
     U1, S1, V1 = _augmented_euler(F, t, h, U, S, V)
@@ -120,7 +120,7 @@ def projected_heun(F: Any, t: float, h: float, U: np.ndarray, S: np.ndarray, V: 
     return _projected_heun(1.0, F, t, h, U, S, V)
 
 
-@stranger(_heun, "prk2", "order", "tangent_field")
+@stranger(_heun, "prk2", "order")
 def projected_heun_wrong_node(F: Any, t: float, h: float, U: np.ndarray, S: np.ndarray, V: np.ndarray) -> Triple:
     """The node of the second stage is 0: the sum over the tableau's row starts at its second entry."""
     return _projected_heun(0.0, F, t, h, U, S, V)
