@@ -132,7 +132,8 @@ class Lazy:
         if isinstance(other, Lazy):
             if other.factors() is not None and self.factors() is None:
                 return other._multiplied_left(self)
-            other = _unwrapped(other)
+            if self.factors() is None:
+                other = _unwrapped(other)
         return self._multiplied_right(other)
 
     def __rmatmul__(self, other: Any) -> Any:

@@ -333,8 +333,11 @@ class LowRank(Lazy):
             self, B = _promoted(self, B)
             U, S, V = self._joined
             return LowRank._of(*(_checked(U, S @ _times_core(mH(V) @ t.U, t.S), t.V) for t in B._terms))
-        if isinstance(B, Lazy):  # a lazy sum of low-rank values
-            return self._multiplied_right(B.factors())
+        if isinstance(B, Lazy):
+            low = B.factors()
+            if low is not None:
+                return self._multiplied_right(low)
+            return LowRank._of(*(_checked(U, S, B.left(V)) for U, S, V in self._terms))
         star = adjoint(B)
         return LowRank._of(*(_checked(U, S, apply(star, V)) for U, S, V in self._terms))
 

@@ -735,3 +735,22 @@ def test_never_m_times_n(name):
     finally:
         tracemalloc.stop()
     assert peak < 80 * LARGE * 8
+
+
+def test_the_product_with_a_lazy_sum_stays_low_rank(monkeypatch):
+    rng = np.random.default_rng(0)
+    Y, Z = LowRank.random((8, 6), 2, rng=1), LowRank.random((6, 6), 2, rng=2)
+    A = scipy.sparse.csr_array(rng.standard_normal((6, 6)))
+    total = A + Z
+    expected = Y.to_dense() @ (A.toarray() + Z.to_dense()), (A.toarray() + Z.to_dense()) @ Y.to_dense().T
+
+    def refuse(*arguments):
+        raise AssertionError("an m x n array was formed")
+
+    with monkeypatch.context() as patched:
+        for cls in (LowRank, type(total), Operator):
+            patched.setattr(cls, "full", refuse)
+        products = Y @ total, total @ Y.mT
+    for product, dense in zip(products, expected, strict=True):
+        assert isinstance(product, LowRank)
+        assert np.linalg.norm(product.to_dense() - dense) <= 1e-13

@@ -115,7 +115,7 @@ class CorePaddedForTheOtherOrder(Augmented):
         return LowRank(np.concatenate([U1, y.U], axis=1), core, np.concatenate([V1, y.V], axis=1))
 
 
-@mutant("augmented-bug", "zero_field", "tangent_field", "exact", "energy_truncated")
+@mutant("augmented-bug", "tangent_field", "exact", "energy_truncated")
 class PlainTransposeInM(Augmented):
     """The core of Y0 in the new bases is formed with plain transposes."""
 

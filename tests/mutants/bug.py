@@ -80,7 +80,7 @@ class NInsteadOfNStar(FixedRank):
         return (mH(U) @ y.U) @ y.S @ (mH(V) @ y.V)
 
 
-@mutant("bug", "tangent_field", "exact", "zero_field")
+@mutant("bug", "tangent_field", "exact")
 class MPlainTranspose(FixedRank):
     """M is U1^T U0, without the conjugate."""
 

@@ -58,7 +58,7 @@ def plain_v_star_columns(F: Any, t: float, h: float, U: np.ndarray, S: np.ndarra
     return U1 @ P, s, V1 @ Qh[:, : len(s)]
 
 
-@stranger(_dlrt, "augmented-bug", "zero_field", "euler_identity", "tangent_field")
+@stranger(_dlrt, "augmented-bug", "euler_identity", "tangent_field")
 def no_conjugates(F: Any, t: float, h: float, U: np.ndarray, S: np.ndarray, V: np.ndarray) -> Triple:
     """The right basis after the truncation is (V*)^T instead of V: right for real matrices only."""
     U1, S1, V1 = _augmented_euler(F, t, h, U, S, V)
