@@ -48,7 +48,7 @@ def test_validate_prints_a_table(capsys):
     output = capsys.readouterr().out
     assert "property" in output
     assert "seen to fail, as theory says" in output
-    assert "28 checks ran, 0 failed" in output
+    assert "29 checks ran, 0 failed" in output
 
 
 def test_validate_draws_errors_below_their_bounds(tmp_path, capsys):

@@ -74,7 +74,7 @@ def accumulated_bound(trial: Trial) -> None:
     """
     theta = 1e-3
     for rng in trial.draws(4):
-        case = bounded_case(rng, eps=float(10.0 ** rng.uniform(-4, -1)), hL=(0.03, 0.05))
+        case = bounded_case(rng, eps=float(10.0 ** rng.uniform(-6, -2)), hL=(0.005, 0.02))
         adaptive = trial.configurable()
         integrator = trial.truncating(Absolute(theta)) if adaptive else trial.integrator
         Y, exact, bound, memory = case.Y0, case.Y0.dense, 0.0, None

@@ -71,12 +71,36 @@ def type_kept(trial: Trial) -> None:
 
 @check(applies=lambda claims: "a stranger's step may draw random numbers" if claims.stranger else "")
 def repeatable(trial: Trial) -> None:
-    """Assert that a step gives the same numbers after another step in between: it remembers only ``memory``."""
+    """Assert that a step gives the same numbers again and after another step: it remembers only ``memory``.
+
+    The step is made three times, with another one before the second only: who counts the steps in the object to take
+    turns is seen as well.
+    """
     for rng in trial.draws(3):
         case, other = bounded_case(rng), bounded_case(rng)
         first = trial.step(case.F, case.t, case.h, case.Y0).dense
         trial.step(other.F, other.t, other.h, other.Y0)
-        trial.at_most(norm(trial.step(case.F, case.t, case.h, case.Y0).dense - first), 0.0, "difference of two runs")
+        for _ in range(2):
+            again = trial.step(case.F, case.t, case.h, case.Y0).dense
+            trial.at_most(norm(again - first), 0.0, "difference of two runs")
+
+
+def _memory(claims: Claims) -> str:
+    if claims.stranger:
+        return "a stranger's step has no memory"
+    return "its steps are random" if claims.random else ""
+
+
+@check(applies=_memory)
+def restartable(trial: Trial) -> None:
+    """Assert that a step with the memory of the step before it is what a fresh start at the same matrix gives."""
+    for rng in trial.draws(3):
+        case = bounded_case(rng, sigma=(1.0, 0.4, 0.1), eps=0.1, hL=(0.02, 0.05))
+        before = trial.step(case.F, case.t, case.h, case.Y0)
+        t = case.t + case.h
+        fresh = trial.step(case.F, t, case.h, before.Y).dense
+        continued = trial.step(case.F, t, case.h, before.Y, memory=before.step.memory).dense
+        trial.at_most(norm(continued - fresh), trial.tolerance(1e-11) * (1 + norm(fresh)), "what the memory changes")
 
 
 @check()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from matode.testing.cases import (
@@ -12,6 +14,7 @@ from matode.testing.cases import (
     factors,
     gaussian,
     norm,
+    normal_component,
     rank_data,
     shape_for,
     spectrum,
@@ -143,32 +146,70 @@ def _euler_family(claims: Claims) -> str:
     return "" if claims.family in _EULER_STEPS else "its family has no such identity"
 
 
-_EULER_STEPS = {
-    "augmented-bug": lambda F, P1, P2, PU, PV: P1 @ F @ P2,
-    "parallel-bug": lambda F, P1, P2, PU, PV: PU @ F + F @ PV - PU @ F @ PV,
-    "prk1": lambda F, P1, P2, PU, PV: PU @ F + F @ PV - PU @ F @ PV,
-    "abc-psi": lambda F, P1, P2, PU, PV: P1 @ F,
+def _augmented(F: Dense, t: float, h: float, Y: Factors) -> np.ndarray:
+    F0 = F(t, Y.dense)
+    P1 = _projector(np.concatenate([Y.U, F0 @ Y.V], axis=1))
+    P2 = _projector(np.concatenate([Y.V, F0.conj().T @ Y.U], axis=1))
+    return Y.dense + h * P1 @ F0 @ P2
+
+
+def _corrected(F: Dense, t: float, h: float, Y: Factors) -> np.ndarray:
+    F0 = F(t, Y.dense)
+    return Y.dense + h * _projector(np.concatenate([Y.U, F0 @ Y.V], axis=1)) @ F0
+
+
+def _tangent(F: Dense, t: float, h: float, Y: Factors) -> np.ndarray:
+    F0 = F(t, Y.dense)
+    return Y.dense + h * (F0 - normal_component(F0, Y))
+
+
+def _fixed_rank(F: Dense, t: float, h: float, Y: Factors) -> np.ndarray:
+    F0 = F(t, Y.dense)
+    P1 = _projector(Y.U @ Y.S + h * F0 @ Y.V)
+    P2 = _projector(Y.V @ Y.S.conj().T + h * F0.conj().T @ Y.U)
+    start = P1 @ Y.dense @ P2
+    return start + h * P1 @ F(t, start) @ P2
+
+
+def _splitting_step(F: Dense, t: float, h: float, Y: Factors) -> np.ndarray:
+    PV = Y.V @ Y.V.conj().T
+    Z = Y.dense + h * F(t, Y.dense) @ PV
+    P1 = _projector(Z @ Y.V)
+    X = Z - h * P1 @ F(t, Z) @ PV
+    return X + h * P1 @ F(t, X)
+
+
+def _adjoint_step(F: Dense, t: float, h: float, Y: Factors) -> np.ndarray:
+    return _splitting_step(lambda t, Z: F(t, Z.conj().T).conj().T, t, h, Y.mH).conj().T
+
+
+_EULER_STEPS: Mapping[str, Callable[[Dense, float, float, Factors], np.ndarray]] = {
+    "ksl": _splitting_step,
+    "lsk": _adjoint_step,
+    "bug": _fixed_rank,
+    "augmented-bug": _augmented,
+    "parallel-bug": _tangent,
+    "prk1": _tangent,
+    "abc-psi": _corrected,
 }
-"""What a step with Euler substeps adds to Y0, divided by h, before truncation."""
+"""The step with Euler substeps by families, in closed form on dense matrices and before truncation."""
 
 
 @check(applies=_euler_family)
 def euler_identity(trial: Trial) -> None:
     """Assert that an Euler step is ``Y0 + h P1 F P2`` (augmented), ``+ h P_T F`` (parallel), ``+ h P1 F`` (abc-PSI).
 
-    P1 and P2 project on the ranges of [U0, F V0] and [V0, F* U0]. Where the rank was not raised, the comparison is with
-    the best approximation of that rank.
+    P1 and P2 project on the ranges of [U0, F V0] and [V0, F* U0]. Fixed-rank BUG and projector splitting have such
+    closed forms too. Where the rank was not raised, the comparison is with the best approximation of that rank.
     """
     for rng in trial.draws(10):
-        case = bounded_case(rng, eps=0.3, hL=(0.05, 0.3))
-        Y0, F0 = case.Y0, case.F(case.t, case.Y0.dense)
-        P1 = _projector(np.concatenate([Y0.U, F0 @ Y0.V], axis=1))
-        P2 = _projector(np.concatenate([Y0.V, F0.conj().T @ Y0.U], axis=1))
-        PU, PV = _projector(Y0.U), _projector(Y0.V)
         assert trial.claims.family is not None
-        end = Y0.dense + case.h * _EULER_STEPS[trial.claims.family](F0, P1, P2, PU, PV)
-        Y1 = trial.step(case.F, case.t, case.h, Y0, integrator=trial.untruncated()).Y
-        if Y1.rank <= Y0.rank:
+        fixed = trial.claims.family in ("ksl", "lsk", "bug")
+        sigma = (1.0, 0.4, 0.1)[: int(rng.integers(1, 4))] if fixed else None
+        case = bounded_case(rng, sigma=sigma, eps=0.3, hL=(0.05, 0.3))
+        end = _EULER_STEPS[trial.claims.family](case.F, case.t, case.h, case.Y0)
+        Y1 = trial.step(case.F, case.t, case.h, case.Y0, integrator=trial.untruncated()).Y
+        if Y1.rank <= case.Y0.rank:
             P, s, Qh = np.linalg.svd(end)
             r = Y1.rank
             if s[r - 1] - s[r] < 1e-3 * s[0]:

@@ -263,6 +263,16 @@ class GalerkinAtK(Augmented):
         return super().step(lambda s, Z: field(s, Z) if Z is Y else field(s, ended), t, h, State(Y))
 
 
+@mutant("augmented-bug", "restartable", substep=euler)
+class FirstStageOfTheStepBefore(Augmented):
+    """The evaluation kept in memory is that of the start of the step before, not of where it ended."""
+
+    def step(self, field: Field, t: float, h: float, Y: Blocks, memory: Any = None) -> Step:
+        F = field(t, Y)
+        done = super().step(lambda s, Z: F if memory is None else memory, t, h, Y)
+        return Step(done.Y, info=done.info, memory=F)
+
+
 @mutant("augmented-bug", "uncoupled_blocks", "coupled_blocks")
 class DenseBlocksLeftBehind(Augmented):
     """Dense blocks are returned as they came."""
@@ -316,7 +326,7 @@ class FirstStepByEuler(Augmented):
         return Augmented(substep, self.truncation).step(field, t, h, Y)
 
 
-@mutant("augmented-bug", "gauge_invariance", "truncation")
+@mutant("augmented-bug", "repeatable", "restartable")
 @dataclass(frozen=True)
 class TurnByTurn(Augmented):
     """Every second step is made by Euler: a counter in the object, not ``memory``, says whose turn it is."""

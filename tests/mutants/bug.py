@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from matode._array import Array, mH
-from matode.flows import k_flow, l_flow, s_flow
+from matode.flows import k_flow, l_flow, s_flow, s_rhs
 from matode.integrators import BUG
 from matode.linalg import qr
 from matode.lowrank import LowRank
 from matode.protocols import Block, Field, State, Step, Substep
-from matode.substeps import rk4
+from matode.substeps import euler, rk4
 from tests.mutants.parts import core_of, low_rank
 from tests.mutants.registry import mutant, sold_as, twin
 from tests.mutants.splitting import WRONG_NODES
@@ -115,6 +115,23 @@ class BackwardGalerkin(FixedRank):
     def galerkin(self, field: Field, t: float, h: float, Y: Blocks) -> Blocks:
         S = s_flow(field, t, h, Y, self.substep, sign=-1.0)
         return State(LowRank(y.U, s, y.V) if isinstance(y, LowRank) else s for y, s in zip(Y, S, strict=True))
+
+
+@mutant("bug", "euler_identity", substep=euler)
+class StaleFirstStage(FixedRank):
+    """The Galerkin step takes its first stage from F at Y0, but starts at the projection of Y0 on the new bases."""
+
+    def step(self, field: Field, t: float, h: float, Y: Blocks, memory: Any = None) -> Step:
+        F = field(t, Y)
+
+        class Fixed(FixedRank):
+            def galerkin(self, field: Field, t: float, h: float, turned: Blocks) -> Blocks:
+                S = s_flow(field, t, h, turned, self.substep, s_rhs(F, turned))
+                return State(
+                    LowRank(y.U, s, y.V) if isinstance(y, LowRank) else s for y, s in zip(turned, S, strict=True)
+                )
+
+        return Fixed(self.substep).step(field, t, h, Y)
 
 
 @mutant("bug", "tangent_field", "exact", "coupled_blocks")

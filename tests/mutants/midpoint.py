@@ -98,7 +98,7 @@ class HalfStepCutToTheRank(MidpointBUG):
         return low_rank(Z, cut)
 
 
-@mutant("midpoint-bug", "tangent_field", "local_bound")
+@mutant("midpoint-bug", "tangent_field", "accumulated_bound", "local_bound")
 class GalerkinFromTheMiddle(MidpointBUG):
     """The Galerkin step over h starts from the half step's result instead of Y0."""
 

@@ -173,7 +173,7 @@ class RankZero(_Kept):
         return r if r == 0 else self.clip(r, s)
 
 
-@mutant("augmented-bug", "truncation_reported")
+@mutant("augmented-bug", "truncation_reported", "norm_truncated")
 class ReportsTheNextValue(Augmented):
     """The step reports the first singular value that it discarded instead of the norm of all."""
 
@@ -184,7 +184,7 @@ class ReportsTheNextValue(Augmented):
         return z, float(s[r]) if r < len(s) else 0.0
 
 
-@mutant("augmented-bug", "truncation_reported")
+@mutant("augmented-bug", "truncation_reported", "norm_truncated")
 class ReportsTheSquare(Augmented):
     """The step reports the square of what it discarded."""
 
