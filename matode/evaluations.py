@@ -329,12 +329,12 @@ def _hidden(A: Any) -> Any:
 
 
 def _unwrapped(value: Lazy) -> Any:
-    """Return what a wrapped dense or sparse matrix holds; a low-rank value as it is."""
+    """Return what a wrapped dense or sparse matrix holds, or the entries of a sum that has some in it."""
     if isinstance(value, DenseEvaluation):
         return value.array
     if isinstance(value, Operator):
         return value.A
-    return value if value.factors() is not None else value.full()
+    return value.full()
 
 
 def _is_matrix(value: Any) -> bool:
