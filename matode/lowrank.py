@@ -180,6 +180,11 @@ class LowRank(Lazy):
         return self._joined.V
 
     @property
+    def terms(self) -> tuple[tuple[Array, Array | None, Array], ...]:
+        """The products U S V* whose sum the value is, as (U, S, V) with None for the identity."""
+        return self._terms
+
+    @property
     def head(self) -> Array:
         """The first left factor: an array to ask for dtype, device and namespace, without joining a sum."""
         return self._terms[0].U
