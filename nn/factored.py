@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from matode._array import Array, adjoint, apply, eye_like
+from matode._array import Array, adjoint, apply, eye_like, is_array
 from matode.evaluations import DenseEvaluation, Lazy
 from matode.lowrank import LowRank
 from nn import ops
@@ -46,6 +46,7 @@ class Outer(Lazy):
     ----------
     delta : (b, m) array
     x : (b, n) array
+        Or a matrix known by the products ``x @ B`` and ``x.mT @ Z``, such as :class:`~nn.conv.Patches`.
     U, V : arrays, optional
         Bases that the actions will meet again: ``delta @ U`` and ``x @ V`` are then computed at most once. They are
         recognised by identity, so they must not be changed.
@@ -95,20 +96,26 @@ class Outer(Lazy):
 
     def factors(self) -> LowRank | None:
         """Return the value as a LowRank where the batch is smaller than the matrix, else None."""
-        return LowRank(self.delta.mT, None, self.x.mT) if self.x.shape[0] < min(self.shape) else None
+        return LowRank(self.delta.mT, None, self._rows()) if self.x.shape[0] < min(self.shape) else None
 
     def full(self) -> Array:
         """Return the m x n array: for tests and dense blocks only."""
-        return self.delta.mT @ self.x
+        return (self.x.mT @ self.delta).mT
 
-    def _scaled(self, c: Any) -> LowRank:
-        return LowRank(self.delta.mT, c * eye_like(self.x.shape[0], self.x), self.x.mT)
+    def _rows(self) -> Array:
+        """Return the transpose of x as an array, where x is known by its products."""
+        x = self.x
+        return x.mT if is_array(x) else x.mT @ eye_like(x.shape[0], self.delta)
+
+    def _scaled(self, c: Any) -> Outer:
+        return Outer(c * self.delta, self.x)
 
     def _multiplied_left(self, A: Any) -> Outer:
         return Outer((A.right(self.delta.mT) if isinstance(A, Lazy) else apply(A, self.delta.mT)).mT, self.x)
 
     def _multiplied_right(self, B: Any) -> Outer:
-        product = B.left(self.x.mT) if isinstance(B, Lazy) else apply(adjoint(B), self.x.mT)
+        rows = self._rows()
+        product = B.left(rows) if isinstance(B, Lazy) else apply(adjoint(B), rows)
         return Outer(self.delta, product.mT)
 
     def _hadamard(self, other: Any) -> DenseEvaluation:

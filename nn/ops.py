@@ -28,7 +28,7 @@ def linear(x: Value, W: Value) -> Value:
 
 
 def add(x: Value, b: Value) -> Value:
-    """Return ``x + b``, where ``b`` has the trailing dimensions of ``x`` (a bias) or the same shape."""
+    """Return ``x + b``, where ``b`` has the trailing dimensions of ``x`` (a bias), or 1 in their place."""
     return apply("add", x, b)
 
 
@@ -90,14 +90,22 @@ def _linear_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Array |
 
 
 def _add(x: Array, b: Array) -> tuple[Array, Any]:
-    _fits("add", b.ndim <= x.ndim and tuple(x.shape[x.ndim - b.ndim :]) == tuple(b.shape), x, b)
-    return x + b, x.ndim - b.ndim
+    trailing = tuple(x.shape[x.ndim - b.ndim :]) if b.ndim <= x.ndim else None
+    fits = trailing is not None and all(k in (1, n) for k, n in zip(b.shape, trailing, strict=True))
+    _fits("add", fits, x, b)
+    return x + b, (tuple(x.shape), tuple(b.shape))
 
 
-def _add_vjp(d: Array, leading: int, wanted: tuple[bool, ...]) -> tuple[Array | None, ...]:
-    if leading and wanted[1]:
-        return d, namespace(d).sum(d, axis=tuple(range(leading)))
-    return d, d
+def _add_vjp(d: Array, shapes: Any, wanted: tuple[bool, ...]) -> tuple[Array | None, ...]:
+    return d, _summed_to(d, *shapes) if wanted[1] else None
+
+
+def _summed_to(d: Array, shape: tuple[int, ...], smaller: tuple[int, ...]) -> Array:
+    """Return the sums of ``d`` over the axes along which a smaller operand was repeated."""
+    xp = namespace(d)
+    leading = len(shape) - len(smaller)
+    axes = tuple(i for i, n in enumerate(shape) if i < leading or (smaller[i - leading] == 1 and n != 1))
+    return xp.reshape(xp.sum(d, axis=axes), smaller) if axes else d
 
 
 def _relu(x: Array) -> tuple[Array, Any]:

@@ -8,17 +8,24 @@ from matode._array import default_rng, normal, to_host
 from matode.lowrank import LowRank
 from nn import autodiff, factored, ops
 from nn.autodiff import RULES, Tape, Var
+from nn.conv import conv2d
 from tests.backends import assert_array, send
 
 STEP = 1e-6
 LABELS = [2, 0, 1, 1]
 
-# rule: the operation, and the shapes of what it is differentiated for; a pair of shape and rank is a LowRank
+# rule, and a variant: the operation, and the shapes of what it is differentiated for; a pair of shape and rank is a
+# LowRank
 CASES = {
     "matmul": (ops.matmul, (4, 3), (3, 5)),
     "linear": (ops.linear, (4, 3), (5, 3)),
     "factored_linear": (factored.linear, (4, 7), ((6, 7), 2)),
+    "conv2d": (lambda x, W: conv2d(x, W, 3, padding=1), (2, 2, 5, 4), (3, 18)),
+    "conv2d of low rank": (lambda x, W: conv2d(x, W, 2, stride=2), (3, 2, 6, 4), ((4, 8), 2)),
+    "conv2d with pools": (lambda x, W: conv2d(x, W, 3, pool=2), (2, 2, 7, 6), ((4, 18), 3)),
+    "conv2d of single pixels": (lambda x, W: conv2d(x, W, 1), (2, 3, 4, 2), ((4, 3), 2)),
     "add": (ops.add, (4, 3), (3,)),
+    "add along the middle": (ops.add, (4, 3, 2), (3, 1)),
     "relu": (ops.relu, (4, 3)),
     "tanh": (ops.tanh, (4, 3)),
     "reshape": (lambda x: ops.reshape(x, (2, -1)), (4, 3)),
@@ -28,7 +35,7 @@ CASES = {
 
 
 def test_every_rule_has_a_case():
-    assert set(CASES) == set(RULES)
+    assert {name.split()[0] for name in CASES} == set(RULES)
 
 
 @pytest.mark.parametrize("rule", CASES)
@@ -128,6 +135,8 @@ def test_a_rule_is_defined_once():
         (ops.matmul, ((2, 3), (4, 5))),
         (ops.linear, ((2, 3), (3, 4))),
         (ops.add, ((2, 3), (2,))),
+        (ops.add, ((3,), (2, 3))),
+        (lambda x, W: conv2d(x, W, 3), ((2, 3, 5, 5), (4, 18))),
         (ops.mean_square, ((2, 3), (2, 4))),
         (ops.softmax_cross_entropy, ((2, 3), (4,))),
         (lambda a, b: ops.reshape(a, (4, 5)), ((2, 3), (4, 5))),

@@ -1,0 +1,201 @@
+"""Convolutions: values and gradients against another library, their actions, dtype, memory."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from matode._array import default_rng, get_backend, normal, to_host
+from matode.integrators import AugmentedBUG
+from matode.lowrank import LowRank
+from matode.protocols import State
+from matode.substeps import euler
+from matode.truncation import Relative
+from nn import Conv2d, Flatten, GradientFlow, Linear, ReLU, Sequential, lenet5
+from nn.autodiff import Tape
+from nn.conv import Patches, batch_first, batch_last, conv2d, masked
+from nn.factored import Outer
+from tests.backends import assert_array, assert_at_home, send
+
+# kernel, stride, padding, pool, and the size of the images: some do not divide evenly
+GEOMETRIES = [
+    (3, 1, 0, 1, (6, 5)),
+    (3, 2, 1, 1, (7, 6)),
+    (5, 1, 0, 2, (9, 8)),
+    (2, 2, 1, 2, (8, 9)),
+    (1, 1, 0, 1, (3, 4)),
+]
+IDS = [f"k{k}-s{s}-p{p}-q{q}" for k, s, p, q, _ in GEOMETRIES]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "pool", "size"), GEOMETRIES, ids=IDS)
+@pytest.mark.parametrize("rank", [None, 2])
+def test_values_and_gradients_against_torch(kernel, stride, padding, pool, size, rank, torch):
+    rng = default_rng(0)
+    x, W = rng.standard_normal((3, 2, *size)), _weight(rng, 4, 2 * kernel**2, rank)
+    tape = Tape()
+    v, w = tape.variable(x), tape.variable(W)
+    y = conv2d(v, w, kernel, stride=stride, padding=padding, pool=pool)
+    d = rng.standard_normal(y.value.shape)
+    dx, dW = tape.gradient(y, [v, w], d)
+
+    a = torch.tensor(x, requires_grad=True)
+    b = torch.tensor(W if rank is None else W.to_dense(), requires_grad=True)
+    z = torch.nn.functional.conv2d(a, b.reshape(4, 2, kernel, kernel), stride=stride, padding=padding)
+    z = torch.nn.functional.max_pool2d(z, pool)
+    z.backward(torch.tensor(d))
+    for ours, theirs in ((y.value, z.detach()), (dx, a.grad), (dW if rank is None else dW.full(), b.grad)):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-12, atol=1e-13)
+
+
+def test_products_with_the_patches(backend):
+    """``B* P``, ``P Z*`` and the scattered ``B Z`` are those of the explicit matrix of patches."""
+    rng = default_rng(1)
+    for kernel, stride, padding, pool, size in GEOMETRIES:
+        patches = Patches(normal(rng, (3, 2, *size), backend), kernel, stride, padding, pool)
+        count, features = patches.shape
+        matrix = to_host(patches @ backend.xp.eye(features, dtype=backend.xp.float64, device=backend.device))
+        B, Z = normal(rng, (3, features), backend), normal(rng, (3, count), backend)
+        close = {"rtol": 1e-12, "atol": 1e-12}
+        assert_array(patches.times(B), to_host(B) @ matrix.T, backend, **close)
+        assert_array(patches.weighted(Z), to_host(Z) @ matrix, backend, **close)
+        assert_array(patches.mT @ Z.mT, matrix.T @ to_host(Z).T, backend, **close)
+        probe = normal(rng, (3, 2, *size), backend)
+        again = to_host(Patches(probe, kernel, stride, padding, pool) @ B.mT)
+        scattered = to_host(patches.scattered(B, Z))
+        assert (to_host(probe) * scattered).sum() == pytest.approx((again * to_host(Z).T).sum(), rel=1e-11)
+
+
+def test_gradient_of_a_low_rank_filter_bank_is_known_by_its_actions(backend):
+    rng = default_rng(2)
+    x = normal(rng, (3, 2, 8, 8), backend)
+    W = LowRank(normal(rng, (6, 3), backend), normal(rng, (3, 3), backend), normal(rng, (18, 3), backend))
+    tape = Tape()
+    w = tape.variable(W)
+    y = conv2d(x, w, 3, pool=2)
+    (outer,) = tape.gradient(y, [w], normal(rng, y.value.shape, backend))
+    assert isinstance(outer, Outer)
+    G = to_host(outer.full())
+    U, V = normal(rng, (6, 4), backend), normal(rng, (18, 2), backend)
+    close = {"rtol": 1e-11, "atol": 1e-11}
+    for left, right in ((U, V), (W.U, W.V)):
+        assert_array(outer.right(right), G @ to_host(right), backend, **close)
+        assert_array(outer.left(left), G.T @ to_host(left), backend, **close)
+        assert_array(outer.galerkin(left, right), to_host(left).T @ G @ to_host(right), backend, **close)
+    assert_array((2.0 * outer).right(V), 2 * G @ to_host(V), backend, **close)
+    assert_array((outer @ V).full(), G @ to_host(V), backend, **close)
+
+
+def test_the_pools_keep_the_first_of_equal_values(backend):
+    """Also where all values are equal the cotangent goes to one place, as a whole."""
+    x = send(backend, np.ones((1, 1, 4, 4)))
+    W = send(backend, np.ones((1, 1)))
+    tape = Tape()
+    v = tape.variable(x)
+    y = conv2d(v, W, 1, pool=2)
+    (dx,) = tape.gradient(y, [v], send(backend, [[[[1.0, 2.0], [3.0, 4.0]]]]))
+    expected = np.zeros((4, 4))
+    expected[::2, ::2] = [[1, 2], [3, 4]]
+    assert_array(dx, expected[None, None], backend)
+
+
+def test_patches_times_basis_is_computed_once(backend, monkeypatch):
+    """Forward pass, K-, L- and S-step of one step multiply the patches by V once, and by the new basis once."""
+    seen = []
+    times = Patches.times
+    monkeypatch.setattr(Patches, "times", lambda self, B: seen.append(B.shape[0]) or times(self, B))
+    model = Sequential(Conv2d(1, 4, 3, 2), ReLU(), Flatten(), Linear(4 * 4, 3))
+    Y = model.init(default_rng(0), backend, "float64")
+    flow = GradientFlow(model, normal(default_rng(1), (5, 1, 4, 4), backend), send(backend, [0, 1, 2, 0, 1], "int64"))
+    AugmentedBUG(euler, Relative(0.1)).step(flow, 0.0, 0.1, Y)
+    assert seen == [2, 2]
+
+
+def test_a_step_keeps_single_precision(backend):
+    model = Sequential(Conv2d(2, 3, 3, 2, padding=1, pool=2), ReLU(), Conv2d(3, 4, 1), Flatten(), Linear(4 * 9, 3))
+    Y = model.init(default_rng(0), backend, "float32")
+    flow = GradientFlow(model, normal(default_rng(1), (4, 2, 6, 6), backend, "float32"), send(backend, [0, 1, 2, 0]))
+    step = AugmentedBUG(euler, Relative(0.1)).step(flow, 0.0, 0.1, Y)
+    for f, block, y in zip(flow(0.0, Y), Y, step.Y, strict=True):
+        assert_at_home(f.full(), backend, "float32")
+        assert tuple(f.shape) == tuple(block.shape)
+        assert_at_home(y.V if isinstance(y, LowRank) else y, backend, "float32")
+
+
+def test_lenet5_descends(backend):
+    model = lenet5(4, image=(1, 16, 16), classes=3)
+    Y, flow = model.init(default_rng(0), backend, "float32"), None
+    x, labels = normal(default_rng(1), (6, 1, 16, 16), backend, "float32"), send(backend, [0, 1, 2, 2, 1, 0], "int64")
+    flow = GradientFlow(model, x, labels)
+    for _ in range(8):
+        Y = State(AugmentedBUG(euler, Relative(0.1)).step(flow, 0.0, 0.05, Y).Y)
+    assert flow.losses[-1] < 0.7 * flow.losses[0]
+
+
+def test_windows_take_a_third_of_the_patches():
+    """With pools of 2 x 2, a third of the matrix of patches is in memory, and a step copies none of it."""
+    x = np.ones((8, 20, 12, 12), dtype=np.float32)
+    tracemalloc.start()
+    try:
+        patches = Patches(x, 5, 1, 0, 2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    count, features = patches.shape
+    assert peak < 0.4 * count * features * 4
+
+
+def test_views_of_the_batch(backend):
+    x = normal(default_rng(0), (2, 3, 4, 5), backend)
+    assert tuple(batch_last(x).shape) == (3, 4, 5, 2)
+    assert_array(batch_first(batch_last(x)), to_host(x), backend)
+
+
+def test_masked(backend):
+    x = send(backend, [1.5, -2.0, 3.0], "float32")
+    assert_array(masked(x, x > 0), [1.5, 0.0, 3.0], backend, "float32")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Conv2d(1, 20, 5, 21), r"Conv2d\(1, 20, 5\): the rank must be between 1 and 20, got 21"),
+        (lambda: Conv2d(1, 20, 5, "all"), r"Conv2d\(1, 20, 5\): the rank must be a number, None or 'full', got 'all'"),
+        (lambda: Conv2d(0, 20, 5), r"Conv2d\(0, 20, 5\): the numbers of channels must be positive"),
+        (lambda: Conv2d(1, 2, 3, stride=0), r"kernel, stride and pool must be positive .* got 3, 0, 1 and 0"),
+        (lambda: lenet5(image=(1, 8, 8)), r"lenet5: the images must be at least 16 x 16, got 8 x 8"),
+        (lambda: lenet5((1, 2)), r"lenet5: expected 4 ranks, one per layer, got 2"),
+    ],
+)
+def test_descriptions_that_make_no_sense_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_shape_errors_name_the_layer_and_both_shapes(backend):
+    layer = Conv2d(2, 3, 3)
+    blocks = layer.init(default_rng(0), backend, "float64")
+    for shape, message in (
+        (
+            (4, 1, 5, 5),
+            r"Conv2d\(2, 3, 3\): expected an input of .*\(batch, 2, height, width\), got \(4, 1, 5, 5\)",
+        ),
+        ((4, 2, 2, 5), r"Conv2d\(2, 3, 3\): expected images of at least 3 x 3, got \(4, 2, 2, 5\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            layer.forward(blocks, normal(default_rng(0), shape, backend))
+    with pytest.raises(ValueError, match=r"expected a weight of shape \(3, 18\), got \(3,\)"):
+        layer.forward(blocks[::-1], normal(default_rng(0), (4, 2, 5, 5), backend))
+    with pytest.raises(ValueError, match="images of 2 x 5 are too small for a 3 x 3 kernel"):
+        conv2d(normal(default_rng(0), (4, 2, 2, 5), backend), blocks[0], 3)
+
+
+def test_full_rank_is_the_smaller_side():
+    W, _ = Conv2d(2, 3, 3, "full").init(default_rng(0), get_backend())
+    assert (W.rank, W.shape) == (3, (3, 18))
+
+
+def _weight(rng, m, n, rank):
+    if rank is None:
+        return rng.standard_normal((m, n))
+    return LowRank(rng.standard_normal((m, rank)), rng.standard_normal((rank, rank)), rng.standard_normal((n, rank)))
