@@ -1,4 +1,4 @@
-"""Files in the IDX format, in which MNIST is distributed."""
+"""Files in the IDX format, in which MNIST and Fashion-MNIST are distributed."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ import zlib
 from pathlib import Path
 
 from matode._array import host
+from nn.data.dataset import DataError
 
-__all__ = ["DataError", "read_idx"]
-
-
-class DataError(ValueError):
-    """A data file that is there but is not what it should be."""
+__all__ = ["read_idx"]
 
 
-def read_idx(path: str | os.PathLike[str], shape: tuple[int, ...] | None = None) -> host.ndarray:
+def read_idx(path: str | os.PathLike[str], shape: tuple[int | None, ...] | None = None) -> host.ndarray:
     """Read a file of unsigned bytes in the IDX format, raw or gzipped.
 
     Parameters
     ----------
     path : path
         Gzipped files are recognised by their content.
-    shape : tuple of int, optional
-        What the header must say.
+    shape : tuple of int or None, optional
+        What the header must say; None stands for any number.
 
     Raises
     ------
@@ -44,9 +41,14 @@ def read_idx(path: str | os.PathLike[str], shape: tuple[int, ...] | None = None)
     dimensions = content[3]
     start = 4 + 4 * dimensions
     found = tuple(int.from_bytes(content[4 + 4 * k : 8 + 4 * k], "big") for k in range(dimensions))
-    if len(content) >= start and shape is not None and found != shape:
-        raise DataError(f"{path} has shape {found}, expected {shape}")
+    if len(content) >= start and shape is not None and not _fits(found, shape):
+        expected = ", ".join("any" if n is None else str(n) for n in shape)
+        raise DataError(f"{path} has shape {found}, expected ({expected}{',' if len(shape) == 1 else ''})")
     size = start + math.prod(found)
     if len(content) != size:
         raise DataError(f"{path} is damaged: it has {len(content)} bytes, where its header asks for {size}")
     return host.frombuffer(content, dtype=host.uint8, offset=start).reshape(found)
+
+
+def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    return len(found) == len(shape) and all(n in (None, k) for k, n in zip(found, shape, strict=True))
