@@ -6,6 +6,7 @@ Everything is built on Gram matrices and thin products; each function is safe fo
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from matode._array import Array, as_dtype, eps, eye_like, from_host, host, is_complex, is_gpu, mH, namespace, to_host
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["complement", "orthonormality_defect", "qr", "reorthonormalise", "truncated_svd"]
 
 _SMALLEST_PIVOT = 2e-4  # below, one round of Cholesky QR leaves too much for the second
+_KEPT = 0.5  # what must be left of a unit vector that is outside of range(U) when it is projected once more
 _PASSES = 8  # each pass of the deflation reaches sqrt(64 q eps) further down; three or four reach rounding
 
 
@@ -67,13 +69,13 @@ def complement(U: Array, X: Array) -> Array:
     if room == X.shape[1]:
         Q = _cholesky_qr(N, floor)
         if Q is not None:
-            Q = _cholesky_qr(Q - U @ (mH(U) @ Q))
+            Q = _cholesky_qr(Q - U @ (mH(U) @ Q), _KEPT, _KEPT)
             if Q is not None:
                 return Q
     return _deflated(U, N, room, floor)
 
 
-def _cholesky_qr(N: Array, floor: float = 0.0) -> Array | None:
+def _cholesky_qr(N: Array, floor: float, pivot: float = _SMALLEST_PIVOT) -> Array | None:
     """Return Q of ``N = Q R`` by one Cholesky QR, or None where N is too ill-conditioned, or a column too small.
 
     The small matrices are in double precision also where N is in single.
@@ -91,7 +93,7 @@ def _cholesky_qr(N: Array, floor: float = 0.0) -> Array | None:
         return None
     # unit columns: the smallest pivot bounds the condition number; what is lost is repaired by the second round
     smallest = float(xp.min(_real(xp.linalg.diagonal(R))))
-    if not smallest > _SMALLEST_PIVOT:  # also where CuPy's Cholesky gave NaN instead of an exception
+    if not smallest > pivot:  # also where CuPy's Cholesky gave NaN instead of an exception
         return None
     inverse = as_dtype(scale, G.dtype)[:, None] * mH(xp.linalg.inv(R))
     return N @ as_dtype(inverse, N.dtype)
@@ -119,15 +121,31 @@ def _deflated(U: Array, N: Array, room: int, floor: float) -> Array:
         keep = min(keep, room - sum(Q.shape[1] for Q in found))
         if keep == 0:
             break
-        Q = N @ (W[:, -keep:] / as_dtype(xp.sqrt(w[-keep:]), N.dtype)[None, :])
-        for _ in range(2):
-            for B in (U, *found):
-                Q = Q - B @ (mH(B) @ Q)
-            Q, _ = qr(Q)
+        Q = _outside(U, found, N @ (W[:, -keep:] / as_dtype(xp.sqrt(w[-keep:]), N.dtype)[None, :]))
+        if Q.shape[1] == 0:
+            break
         found.append(Q)
         for B in (U, *found):
             N = N - B @ (mH(B) @ N)
     return xp.concat(found, axis=1) if found else N[:, :0]
+
+
+def _outside(U: Array, found: Sequence[Array], Q: Array) -> Array:
+    """Return an orthonormal basis of what lies outside of U and of what was found, out of the unit columns Q.
+
+    Where U is orthonormal to some 1e-14 only, N has parts of that size inside of range(U): they vanish when they are
+    projected again, and are left out.
+    """
+    xp = namespace(U, Q)
+    for _ in range(2):
+        for B in (U, *found):
+            Q = Q - B @ (mH(B) @ Q)
+        w, W = xp.linalg.eigh(mH(Q) @ Q)
+        keep = int((to_host(w) > _KEPT**2).sum())
+        if keep == 0:
+            return Q[:, :0]
+        Q, _ = qr(Q @ W[:, W.shape[1] - keep :])
+    return Q
 
 
 def truncated_svd(S: Array, rule: Truncation) -> tuple[Array, host.ndarray, Array, float]:

@@ -80,6 +80,20 @@ def test_complement_reaches_directions_far_below_the_square_root_of_rounding():
     assert np.linalg.norm(X - Q @ (Q.T @ X)) <= 5e-15 * np.linalg.norm(X)
 
 
+@pytest.mark.parametrize("drift", [0.0, 1e-15, 1e-13, 1e-10])
+@pytest.mark.parametrize("outside", [0.0, 1e-6])
+def test_complement_is_orthogonal_to_bases_that_have_drifted(backend, drift, outside):
+    rng = np.random.default_rng(1)
+    for q in (1, 2, 3):
+        U = np.linalg.qr(rng.standard_normal((12, 3)))[0] @ (np.eye(3) + drift * rng.standard_normal((3, 3)))
+        X = U @ rng.standard_normal((3, q))
+        X[:, :1] += outside * rng.standard_normal((12, 1))
+        W = to_host(linalg.complement(send(backend, U), send(backend, X)))
+        assert W.shape[1] == (1 if outside else 0)
+        assert np.linalg.norm(U.T @ W) <= 2e-15 + 10 * drift
+        assert np.linalg.norm(W.T @ W - np.eye(W.shape[1])) <= 2e-15
+
+
 @pytest.mark.parametrize(("m", "p"), [(5, 5), (5, 4), (7, 4)])
 def test_complement_never_exceeds_the_space(backend, m, p):
     rng = np.random.default_rng(4)
