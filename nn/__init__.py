@@ -1,31 +1,52 @@
 """Neural networks as gradient flow: layers whose weights are one state, integrated by the methods of ``matode``."""
 
 from nn import data
+from nn.activations import GELU, Dropout, ReLU, Sigmoid, Tanh
+from nn.containers import Residual, Sequential
 from nn.flow import GradientFlow
-from nn.layers import Conv2d, Flatten, Linear, Module, ReLU, Sequential, Tanh
+from nn.image_layers import AveragePool2d, BatchNorm, GlobalAveragePool, MaxPool2d, Subsample
+from nn.layers import Conv2d, Flatten, Linear
 from nn.losses import cross_entropy, mse
-from nn.models import lenet5, mlp
-from nn.parameters import Parameters, count_parameters
+from nn.models import alexnet, lenet5, mlp, mlp_of, resnet20, vgg16
+from nn.module import Module, initial_buffers
+from nn.parameters import Parameters, count_by_layer, count_parameters
+from nn.passes import Pass
 from nn.train import Epoch, TrainingResult, accuracy, train
 
 __all__ = [
+    "GELU",
+    "AveragePool2d",
+    "BatchNorm",
     "Conv2d",
+    "Dropout",
     "Epoch",
     "Flatten",
+    "GlobalAveragePool",
     "GradientFlow",
     "Linear",
+    "MaxPool2d",
     "Module",
     "Parameters",
+    "Pass",
     "ReLU",
+    "Residual",
     "Sequential",
+    "Sigmoid",
+    "Subsample",
     "Tanh",
     "TrainingResult",
     "accuracy",
+    "alexnet",
+    "count_by_layer",
     "count_parameters",
     "cross_entropy",
     "data",
+    "initial_buffers",
     "lenet5",
     "mlp",
+    "mlp_of",
     "mse",
+    "resnet20",
     "train",
+    "vgg16",
 ]

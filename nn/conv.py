@@ -75,7 +75,7 @@ class Patches:
     The patches are ordered as (row and column within a pool, row and column of the pool, image). Those of one pool
     overlap: together they are one window, and only the windows are kept, in an array (inputs, w, w, rows, columns,
     batch) with ``w = k + (pool - 1) stride``. A product with B is one with the windows, for as many shifted copies of
-    B, padded with zeros, as a pool has places: for k = 5, pool = 2 that is 1.4 times the work, on a third of the memory.
+    B, padded with zeros, as a pool has places: for k = 5, pool = 2 that is 1.4 times the work on a third of the memory.
 
     Parameters
     ----------

@@ -12,8 +12,9 @@ from matode.lowrank import LowRank
 from matode.protocols import Evaluation, NonFiniteError
 from nn.autodiff import Tape
 from nn.factored import Outer
-from nn.layers import Module
 from nn.losses import Loss, cross_entropy
+from nn.module import Module
+from nn.passes import Pass
 
 __all__ = ["GradientFlow"]
 
@@ -32,9 +33,18 @@ class GradientFlow:
         The batch.
     loss : callable
         ``loss(outputs, targets)``, a scalar made of operations of :mod:`nn.ops`.
+    buffers : sequence of arrays, optional
+        Running statistics, for a network with batch normalisation: ``model.buffers(backend, dtype)`` at first, then
+        ``updated`` of the flow before.
+    seed : int or sequence of int, optional
+        Fixes the dropout masks: all evaluations of one flow draw the same. Without buffers and seed, the network is
+        evaluated as after training.
 
     Attributes
     ----------
+    updated : tuple of arrays
+        The running statistics after the first evaluation, the one at the start of the step: a step counts the batch
+        once, however many evaluations it makes.
     losses : list of float
         The loss at every evaluation so far, in order: the first entry belongs to the start of the step, and the
         length counts the passes.
@@ -44,6 +54,9 @@ class GradientFlow:
     x: Array
     targets: Array
     loss: Loss = cross_entropy
+    buffers: Sequence[Array] | None = None
+    seed: Any = None
+    updated: tuple[Array, ...] = field(default=(), init=False, repr=False)
     losses: list[float] = field(default_factory=list, init=False, repr=False)
 
     def __call__(self, t: float, Y: Sequence[Any]) -> tuple[Evaluation, ...]:
@@ -54,7 +67,9 @@ class GradientFlow:
         NonFiniteError
             If the loss is NaN or inf.
         """
-        value, evaluations = self._differentiate(Y, -1.0)
+        value, evaluations, updated = self._differentiate(Y, -1.0)
+        if not self.losses:
+            self.updated = updated
         self.losses.append(value)
         if not -float("inf") < value < float("inf"):
             raise NonFiniteError(f"the loss is {value}")
@@ -62,18 +77,26 @@ class GradientFlow:
 
     def value_and_gradient(self, Y: Sequence[Any]) -> tuple[float, tuple[Evaluation, ...]]:
         """Return the loss and its gradient, one evaluation per block."""
-        return self._differentiate(Y, 1.0)
+        value, evaluations, _ = self._differentiate(Y, 1.0)
+        return value, evaluations
 
-    def _differentiate(self, Y: Sequence[Any], sign: float) -> tuple[float, tuple[Evaluation, ...]]:
-        """Return the loss and ``sign`` times its gradient; the sign enters as the seed, so it costs nothing."""
+    def _differentiate(self, Y: Sequence[Any], sign: float) -> tuple[float, tuple[Evaluation, ...], tuple[Array, ...]]:
+        """Return the loss, ``sign`` times its gradient, and the running statistics after this pass.
+
+        The sign enters as the seed of the backward pass, so it costs nothing.
+        """
         tape = Tape()
         blocks = [tape.variable(block) for block in Y]
-        loss = self.loss(self.model.forward(blocks, self.x), self.targets)
+        context = None
+        if self.buffers is not None or self.seed is not None:
+            context = Pass(self.buffers or (), train=True, seed=0 if self.seed is None else self.seed)
+        outputs = self.model.forward(blocks, self.x, *(() if context is None else (context,)))
+        loss = self.loss(outputs, self.targets)
         xp = namespace(loss.value)
         seed = xp.asarray(sign, dtype=loss.value.dtype, device=device_of(loss.value))
         cotangents = tape.gradient(loss, blocks, seed)
         evaluations = tuple(_evaluation(block, c) for block, c in zip(Y, cotangents, strict=True))
-        return float(loss.value), evaluations
+        return float(loss.value), evaluations, () if context is None else tuple(context.updated)
 
 
 def _evaluation(block: Any, cotangent: Any) -> Evaluation:

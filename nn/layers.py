@@ -1,4 +1,4 @@
-"""Layers: frozen descriptions of a map, that hold no weights.
+"""Layers with a weight matrix, dense or low-rank: frozen descriptions of a map, that hold no weights.
 
 A layer declares how many blocks of a state it owns, draws them in ``init`` and reads them in ``forward``. The weights
 of a network are therefore one :class:`~matode.protocols.State`, which any integrator of ``matode`` moves.
@@ -6,9 +6,9 @@ of a network are therefore one :class:`~matode.protocols.State`, which any integ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, TypeAlias
 
 from matode._array import Backend, host
 from matode.protocols import State
@@ -17,39 +17,13 @@ from nn.autodiff import value_of
 from nn.conv import conv2d
 from nn.factored import linear
 from nn.initial import he, he_low_rank
+from nn.module import Module, Stateless
+from nn.passes import Pass
 
-__all__ = ["Conv2d", "Flatten", "Linear", "Module", "ReLU", "Sequential", "Tanh"]
+__all__ = ["Conv2d", "Flatten", "Linear", "Module", "Rank"]
 
 Rank: TypeAlias = "int | str | None"
 """Rank of an initial weight: a number, "full" for the largest that there is, None for a dense weight."""
-
-
-@runtime_checkable
-class Module(Protocol):
-    """A map with weights."""
-
-    @property
-    def n_blocks(self) -> int:
-        """How many blocks of the state it owns."""
-        ...
-
-    def init(self, rng: host.random.Generator, backend: Backend, dtype: str = "float32") -> State:
-        """Draw the initial blocks; the same generator state gives the same blocks on every backend."""
-        ...
-
-    def forward(self, blocks: Sequence[Any], x: Any) -> Any:
-        """Return the output for a batch ``x``; blocks and x may be values or ``Var``."""
-        ...
-
-
-class _Stateless:
-    """A layer without weights."""
-
-    n_blocks = 0
-
-    def init(self, rng: host.random.Generator, backend: Backend, dtype: str = "float32") -> State:
-        """Return no blocks."""
-        return State()
 
 
 class _Weighted:
@@ -133,7 +107,7 @@ class Linear(_Weighted):
     def __post_init__(self) -> None:
         self._check()
 
-    def forward(self, blocks: Sequence[Any], x: Any) -> Any:
+    def forward(self, blocks: Sequence[Any], x: Any, context: Pass | None = None) -> Any:
         """Return ``x W* + b``, (batch, outputs), for ``x`` of shape (batch, inputs).
 
         Raises
@@ -207,7 +181,7 @@ class Conv2d(_Weighted):
     def _name(self) -> str:
         return f"Conv2d({self.inputs}, {self.outputs}, {self.kernel})"
 
-    def forward(self, blocks: Sequence[Any], x: Any) -> Any:
+    def forward(self, blocks: Sequence[Any], x: Any, context: Pass | None = None) -> Any:
         """Return (batch, outputs, height', width') for ``x`` of shape (batch, inputs, height, width).
 
         Raises
@@ -229,72 +203,10 @@ class Conv2d(_Weighted):
 
 
 @dataclass(frozen=True)
-class ReLU(_Stateless):
-    """The positive part."""
-
-    def forward(self, blocks: Sequence[Any], x: Any) -> Any:
-        """Return max(x, 0)."""
-        return ops.relu(x)
-
-
-@dataclass(frozen=True)
-class Tanh(_Stateless):
-    """The hyperbolic tangent."""
-
-    def forward(self, blocks: Sequence[Any], x: Any) -> Any:
-        """Return tanh(x)."""
-        return ops.tanh(x)
-
-
-@dataclass(frozen=True)
-class Flatten(_Stateless):
+class Flatten(Stateless):
     """All dimensions but the batch put in one."""
 
-    def forward(self, blocks: Sequence[Any], x: Any) -> Any:
+    def forward(self, blocks: Sequence[Any], x: Any, context: Pass | None = None) -> Any:
         """Return ``x`` as (batch, features)."""
         shape = value_of(x).shape
         return x if len(shape) == 2 else ops.reshape(x, (shape[0], -1))
-
-
-@dataclass(frozen=True, init=False)
-class Sequential:
-    """Layers one after the other.
-
-    Parameters
-    ----------
-    *layers : Module
-    """
-
-    layers: tuple[Module, ...]
-
-    def __init__(self, *layers: Module) -> None:
-        object.__setattr__(self, "layers", layers)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self.layers)
-
-    @property
-    def n_blocks(self) -> int:
-        """The sum over the layers."""
-        return sum(layer.n_blocks for layer in self.layers)
-
-    def init(self, rng: host.random.Generator, backend: Backend, dtype: str = "float32") -> State:
-        """Draw the blocks of all layers, in order."""
-        return State(block for layer in self.layers for block in layer.init(rng, backend, dtype))
-
-    def forward(self, blocks: Sequence[Any], x: Any) -> Any:
-        """Apply the layers in order.
-
-        Raises
-        ------
-        ValueError
-            If the number of blocks is not that of the network.
-        """
-        if len(blocks) != self.n_blocks:
-            raise ValueError(f"Sequential: the layers own {self.n_blocks} blocks, got {len(blocks)}")
-        start = 0
-        for layer in self.layers:
-            stop = start + layer.n_blocks
-            x = layer.forward(blocks[start:stop], x)
-            start = stop
-        return x

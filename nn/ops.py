@@ -5,13 +5,27 @@ Each takes arrays or ``Var`` and returns the like. Batches come first: x is (bat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from matode._array import Array, as_dtype, device_of, namespace
 from nn.autodiff import apply, define
 
-__all__ = ["add", "linear", "matmul", "mean_square", "relu", "reshape", "softmax_cross_entropy", "tanh"]
+__all__ = [
+    "add",
+    "gelu",
+    "linear",
+    "log_softmax",
+    "matmul",
+    "mean_square",
+    "multiply",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "softmax_cross_entropy",
+    "tanh",
+]
 
 Value = Any
 """An array, or a ``Var`` that holds one."""
@@ -40,6 +54,31 @@ def relu(x: Value) -> Value:
 def tanh(x: Value) -> Value:
     """Return the hyperbolic tangent of ``x``."""
     return apply("tanh", x)
+
+
+def sigmoid(x: Value) -> Value:
+    """Return ``1 / (1 + exp(-x))``."""
+    return apply("sigmoid", x)
+
+
+def gelu(x: Value) -> Value:
+    """Return ``x`` times the normal distribution function at ``x``, in the form with a hyperbolic tangent.
+
+    References
+    ----------
+    Hendrycks and Gimpel, "Gaussian error linear units", arXiv 1606.08415.
+    """
+    return apply("gelu", x)
+
+
+def multiply(x: Value, factor: Array) -> Value:
+    """Return ``x * factor``, entry by entry, for a constant factor of the same shape, such as a dropout mask."""
+    return apply("multiply", x, factor=factor)
+
+
+def log_softmax(logits: Value) -> Value:
+    """Return ``logits - log(sum(exp(logits)))`` of each row."""
+    return apply("log_softmax", logits)
 
 
 def reshape(x: Value, shape: Sequence[int]) -> Value:
@@ -126,6 +165,50 @@ def _tanh_vjp(d: Array, y: Array, wanted: tuple[bool, ...]) -> tuple[Array]:
     return (d * (1.0 - y * y),)
 
 
+def _sigmoid(x: Array) -> tuple[Array, Any]:
+    y = 0.5 * namespace(x).tanh(0.5 * x) + 0.5  # exp would overflow for large -x
+    return y, y
+
+
+def _sigmoid_vjp(d: Array, y: Array, wanted: tuple[bool, ...]) -> tuple[Array]:
+    return (d * (y * (1.0 - y)),)
+
+
+_GELU = math.sqrt(2.0 / math.pi)
+
+
+def _gelu(x: Array) -> tuple[Array, Any]:
+    t = namespace(x).tanh(_GELU * (x + 0.044715 * (x * x * x)))
+    return 0.5 * x * (1.0 + t), (x, t)
+
+
+def _gelu_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Array]:
+    x, t = saved
+    slope = (1.0 - t * t) * (_GELU * (1.0 + 3 * 0.044715 * (x * x)))
+    return (d * (0.5 * (1.0 + t + x * slope)),)
+
+
+def _multiply(x: Array, factor: Array) -> tuple[Array, Any]:
+    _fits("multiply", tuple(x.shape) == tuple(factor.shape), x, factor)
+    return x * factor, factor
+
+
+def _multiply_vjp(d: Array, factor: Array, wanted: tuple[bool, ...]) -> tuple[Array]:
+    return (d * factor,)
+
+
+def _log_softmax(logits: Array) -> tuple[Array, Any]:
+    xp = namespace(logits)
+    shifted = logits - xp.max(logits, axis=-1, keepdims=True)
+    y = shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+    return y, y
+
+
+def _log_softmax_vjp(d: Array, y: Array, wanted: tuple[bool, ...]) -> tuple[Array]:
+    xp = namespace(d)
+    return (d - xp.exp(y) * xp.sum(d, axis=-1, keepdims=True),)
+
+
 def _reshape(x: Array, shape: tuple[int, ...]) -> tuple[Array, Any]:
     xp = namespace(x)
     try:
@@ -175,6 +258,10 @@ define("linear", _linear, _linear_vjp)
 define("add", _add, _add_vjp)
 define("relu", _relu, _relu_vjp)
 define("tanh", _tanh, _tanh_vjp)
+define("sigmoid", _sigmoid, _sigmoid_vjp)
+define("gelu", _gelu, _gelu_vjp)
+define("multiply", _multiply, _multiply_vjp)
+define("log_softmax", _log_softmax, _log_softmax_vjp)
 define("reshape", _reshape, _reshape_vjp)
 define("softmax_cross_entropy", _softmax_cross_entropy, _softmax_cross_entropy_vjp)
 define("mean_square", _mean_square, _mean_square_vjp)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from matode.lowrank import LowRank
+from nn.module import Module, leaves
 
-__all__ = ["Parameters", "count_parameters", "ranks"]
+__all__ = ["Parameters", "count_by_layer", "count_parameters", "ranks"]
 
 
 class Parameters(NamedTuple):
@@ -31,7 +32,12 @@ class Parameters(NamedTuple):
     @property
     def compression(self) -> float:
         """The share of the dense network that is saved in evaluation, 1 - evaluation / dense; may be negative."""
-        return 1.0 - self.evaluation / self.dense
+        return 1.0 - self.evaluation / self.dense if self.dense else 0.0
+
+    @property
+    def training_compression(self) -> float:
+        """The share of the dense network that is saved in training, 1 - training / dense; may be negative."""
+        return 1.0 - self.training / self.dense if self.dense else 0.0
 
 
 def count_parameters(blocks: Sequence[Any], *, biases: bool = True) -> Parameters:
@@ -61,6 +67,26 @@ def count_parameters(blocks: Sequence[Any], *, biases: bool = True) -> Parameter
             training += size
             dense += size
     return Parameters(evaluation, training, dense)
+
+
+def count_by_layer(model: Module, blocks: Sequence[Any], *, biases: bool = True) -> tuple[tuple[str, Parameters], ...]:
+    """Return, for each layer with weights in order, what it is called and the parameters of its blocks.
+
+    Raises
+    ------
+    ValueError
+        If the number of blocks is not that of the network.
+    """
+    if len(blocks) != model.n_blocks:
+        raise ValueError(f"count_by_layer: the layers own {model.n_blocks} blocks, got {len(blocks)}")
+    counts: list[tuple[str, Parameters]] = []
+    start = 0
+    for layer in leaves(model):
+        stop = start + layer.n_blocks
+        if layer.n_blocks:
+            counts.append((str(layer), count_parameters(blocks[start:stop], biases=biases)))
+        start = stop
+    return tuple(counts)
 
 
 def ranks(blocks: Sequence[Any]) -> tuple[int, ...]:

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from matode._array import Array, Backend, default_rng, get_backend, host
 from matode.protocols import Integrator, NonFiniteError, State
 from nn.flow import GradientFlow
-from nn.layers import Module
 from nn.losses import Loss, correct, cross_entropy
+from nn.module import Module
 from nn.parameters import Parameters, count_parameters, ranks
 from nn.schedules import Schedule, constant
 

@@ -6,9 +6,10 @@ import pytest
 
 from matode._array import default_rng, normal, to_host
 from matode.lowrank import LowRank
-from nn import autodiff, factored, ops
-from nn.autodiff import RULES, Tape, Var
+from nn import autodiff, factored, ops, pooling
+from nn.autodiff import RULES, Tape, Var, value_of
 from nn.conv import conv2d
+from nn.normalisation import batch_norm, moments
 from tests.backends import assert_array, send
 
 STEP = 1e-6
@@ -28,6 +29,29 @@ CASES = {
     "add along the middle": (ops.add, (4, 3, 2), (3, 1)),
     "relu": (ops.relu, (4, 3)),
     "tanh": (ops.tanh, (4, 3)),
+    "sigmoid": (ops.sigmoid, (4, 3)),
+    "gelu": (ops.gelu, (4, 3)),
+    "multiply": (lambda x: ops.multiply(x, value_of(x) * 0.0 + 1.5), (4, 3)),
+    "log_softmax": (ops.log_softmax, (4, 3)),
+    "max_pool": (lambda x: pooling.max_pool(x, 2), (3, 2, 5, 4)),
+    "max_pool that overlaps": (lambda x: pooling.max_pool(x, 3, 2), (3, 2, 7, 5)),
+    "average_pool": (lambda x: pooling.average_pool(x, 2), (3, 2, 5, 4)),
+    "average_pool that overlaps": (lambda x: pooling.average_pool(x, 3, 1), (3, 2, 4, 5)),
+    "global_average_pool": (pooling.global_average_pool, (3, 2, 4, 5)),
+    "subsample": (lambda x: pooling.subsample(x, 2, 5), (3, 2, 4, 5)),
+    "batch_norm": (lambda x, a, b: batch_norm(x, a, b, *moments(value_of(x)), of_batch=True), (5, 3, 2, 2), (3,), (3,)),
+    "batch_norm of rows": (
+        lambda x, a, b: batch_norm(x, a, b, *moments(value_of(x)), of_batch=True),
+        (5, 3),
+        (3,),
+        (3,),
+    ),
+    "batch_norm by constants": (
+        lambda x, a, b: batch_norm(x, a, b, value_of(a) * 0.0 + 0.5, value_of(a) * 0.0 + 2.0, of_batch=False),
+        (5, 3, 2, 2),
+        (3,),
+        (3,),
+    ),
     "reshape": (lambda x: ops.reshape(x, (2, -1)), (4, 3)),
     "softmax_cross_entropy": (lambda x: ops.softmax_cross_entropy(x, LABELS), (4, 3)),
     "mean_square": (ops.mean_square, (4, 3), (4, 3)),
@@ -136,6 +160,8 @@ def test_a_rule_is_defined_once():
         (ops.linear, ((2, 3), (3, 4))),
         (ops.add, ((2, 3), (2,))),
         (ops.add, ((3,), (2, 3))),
+        (ops.multiply, ((2, 3), (3,))),
+        (lambda x, c: batch_norm(x, c, c, c, c, of_batch=True), ((2, 3), (2,))),
         (lambda x, W: conv2d(x, W, 3), ((2, 3, 5, 5), (4, 18))),
         (ops.mean_square, ((2, 3), (2, 4))),
         (ops.softmax_cross_entropy, ((2, 3), (4,))),

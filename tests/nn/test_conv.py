@@ -15,6 +15,7 @@ from nn import Conv2d, Flatten, GradientFlow, Linear, ReLU, Sequential, lenet5
 from nn.autodiff import Tape
 from nn.conv import Patches, batch_first, batch_last, conv2d, masked
 from nn.factored import Outer
+from nn.pooling import max_pool
 from tests.backends import assert_array, assert_at_home, send
 
 # kernel, stride, padding, pool, and the size of the images: some do not divide evenly
@@ -86,13 +87,14 @@ def test_gradient_of_a_low_rank_filter_bank_is_known_by_its_actions(backend):
     assert_array((outer @ V).full(), G @ to_host(V), backend, **close)
 
 
-def test_the_pools_keep_the_first_of_equal_values(backend):
+@pytest.mark.parametrize("fused", [True, False])
+def test_pools_keep_the_first_of_equal_values(fused, backend):
     """Also where all values are equal the cotangent goes to one place, as a whole."""
     x = send(backend, np.ones((1, 1, 4, 4)))
     W = send(backend, np.ones((1, 1)))
     tape = Tape()
     v = tape.variable(x)
-    y = conv2d(v, W, 1, pool=2)
+    y = conv2d(v, W, 1, pool=2) if fused else max_pool(v, 2)
     (dx,) = tape.gradient(y, [v], send(backend, [[[[1.0, 2.0], [3.0, 4.0]]]]))
     expected = np.zeros((4, 4))
     expected[::2, ::2] = [[1, 2], [3, 4]]
