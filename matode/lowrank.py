@@ -30,6 +30,7 @@ from matode._array import (
     to_host,
     zeros_like_shape,
 )
+from matode.entrywise import power
 from matode.evaluations import Lazy, Operator
 from matode.truncation import Truncation
 
@@ -372,11 +373,11 @@ class LowRank(Lazy):
     def __sub__(self, other: Any) -> Any:
         return self + (-other) if isinstance(other, LowRank) else super().__sub__(other)
 
-    def __pow__(self, k: int) -> LowRank:
-        """Return the entrywise power, by repeated products: a rank r becomes r^k."""
+    def __pow__(self, k: int) -> Any:
+        """Return the entrywise power: low-rank while that is cheaper, else dense values, as a field may return them."""
         if not isinstance(k, int) or k < 1:
             return NotImplemented
-        return self if k == 1 else self * self ** (k - 1)
+        return power(self, k)
 
     def __repr__(self) -> str:
         m, n = self.shape

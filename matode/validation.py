@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,8 @@ from matode.testing.records import CheckResult, CheckResults
 
 __all__ = ["PROBLEMS", "bound_series", "load_function", "rows", "verdict"]
 
-PROBLEMS: dict[str, Callable[..., problems.Problem]] = {
-    "bounded": lambda **changes: problems.bounded((24, 18), 3, kappa=1.0, g1=0.5, g2=0.5, **changes),
-    "lyapunov": lambda **changes: problems.lyapunov(64, 6, **changes),
-    "schroedinger": lambda **changes: problems.schroedinger(32, 6, T=0.25, **changes),
-    "sylvester": lambda **changes: problems.sylvester((24, 18), 3, T=1.0, **changes),
+PROBLEMS: Mapping[str, Callable[..., problems.Problem]] = {
+    name: problems.PROBLEMS[name] for name in ("bounded", "lyapunov", "schroedinger", "sylvester")
 }
 """Problems with known constants on which ``bound_series`` can be drawn."""
 

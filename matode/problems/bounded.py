@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 from matode._array import Array, Backend, default_rng, get_backend, host, namespace, normal, to_host
 from matode.lowrank import LowRank
 from matode.problems.problem import Problem
+from matode.problems.references import integrated
 
 __all__ = ["BoundedField", "bounded"]
 
@@ -123,21 +123,12 @@ def bounded(
     )
     start = to_host(Y0.to_dense())
 
-    @cache
-    def reference(t: float) -> host.ndarray:
-        from scipy.integrate import solve_ivp
-
-        def rhs(s: float, y: host.ndarray) -> host.ndarray:
-            return dense(s, y.reshape(shape)).ravel()
-
-        return solve_ivp(rhs, (0.0, t), start.ravel(), "DOP853", rtol=1e-12, atol=1e-13).y[:, -1].reshape(shape)
-
     return Problem(
         name=f"bounded field, {m} x {n}",
         F=field,
         t_span=(0.0, T),
         Y0=Y0,
-        reference=reference,
+        reference=integrated(dense, start),
         L=field.L,
         B=field.B,
         eps=eps,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from matode._array import Backend, default_rng, get_backend, host, sparse_operator
 from matode.evaluations import Operator
 from matode.lowrank import LowRank
-from matode.problems.problem import Problem
+from matode.problems.grids import central, laplacian
+from matode.problems.problem import Linear, Problem
 
 __all__ = ["lyapunov"]
 
@@ -17,11 +20,14 @@ def lyapunov(
     source_rank: int = 2,
     source: float = 0.5,
     norm: float = 1.0,
+    convection: float = 0.0,
     T: float = 1.0,
     seed: int = 0,
     backend: Backend | None = None,
 ) -> Problem:
-    """Return ``Y' = A Y + Y A* + Q`` with the one-dimensional Laplacian A and a low-rank source Q.
+    """Return ``Y' = A Y + Y A* + Q`` with A the one-dimensional diffusion, or convection-diffusion, and a source Q.
+
+    ``A`` is a multiple of ``tridiag(1 + c, -2, 1 - c)``, with zero boundary values.
 
     Parameters
     ----------
@@ -36,6 +42,8 @@ def lyapunov(
         The norm of Q is ``source * source_rank**0.5``.
     norm : float
         ``||A||_2``; the heat equation's own A is ``norm = 4 (n + 1)^2``, to high accuracy. ``L = 2 norm``.
+    convection : float
+        The c of the stencil, the mesh Peclet number, in [-1, 1]: not 0 makes A nonsymmetric.
     T : float
         Length of the interval.
     seed : int
@@ -45,21 +53,25 @@ def lyapunov(
 
     Notes
     -----
-    A is negative definite: the one-sided Lipschitz constant is twice its largest eigenvalue, and ``||Y(t)|| <= ||Y0||
-    + t ||Q||``. B holds up to 1.1 times that norm. The reference is ``e^(A t) (Y0 - X) e^(A t) + X`` with ``A X + X A
-    = -Q``.
+    The symmetric part of A is negative definite, whatever c: the one-sided Lipschitz constant is twice its largest
+    eigenvalue, and ``||Y(t)|| <= ||Y0|| + t ||Q||``. B holds up to 1.1 times that norm. The reference is ``e^(A t)
+    (Y0 - X) e^(A* t) + X`` with ``A X + X A* = -Q``, by the eigenvalues of A where it is symmetric.
     """
-    from scipy import sparse
-    from scipy.linalg import eigh_tridiagonal
+    from scipy.linalg import eigh_tridiagonal, expm, solve_continuous_lyapunov
 
     if not 1 <= source_rank <= rank <= n:
         raise ValueError(f"need 1 <= source_rank <= rank <= n, got {source_rank}, {rank}, {n}")
+    if not -1 <= convection <= 1:
+        raise ValueError(f"the convection must be in [-1, 1], for a finer grid makes it small, got {convection}")
     backend = get_backend() if backend is None else backend
-    diagonal, off = host.full(n, -2.0), host.ones(n - 1)
-    largest = 2.0 + 2.0 * host.cos(host.pi / (n + 1))
-    scale = norm / largest
-    A = sparse.diags_array([off, diagonal, off], offsets=[-1, 0, 1], format="csr") * scale
-    eigenvalues, W = eigh_tridiagonal(scale * diagonal, scale * off)
+    stencil = laplacian(n)
+    if convection:
+        stencil = (stencil - 2.0 * convection * central(n)).tocsr()
+        scale = norm / float(host.linalg.norm(stencil.toarray(), 2))
+    else:
+        scale = norm / (2.0 + 2.0 * float(host.cos(host.pi / (n + 1))))
+    A = stencil * scale
+    eigenvalues, W = eigh_tridiagonal(host.full(n, -2.0 * scale), host.full(n - 1, scale))
 
     x = host.arange(1, n + 1) / (n + 1)
     C, _ = host.linalg.qr(
@@ -70,27 +82,34 @@ def lyapunov(
     s /= host.linalg.norm(s)
 
     Y0_host, Q_host = (U * s) @ U.T, source * C @ C.T
-    projected = W.T @ Q_host @ W
-    stationary = W @ (-projected / (eigenvalues[:, None] + eigenvalues[None, :])) @ W.T
+
+    @cache
+    def stationary() -> host.ndarray:
+        if convection:
+            return solve_continuous_lyapunov(A.toarray(), -Q_host)
+        return W @ (-(W.T @ Q_host @ W) / (eigenvalues[:, None] + eigenvalues[None, :])) @ W.T
 
     def reference(t: float) -> host.ndarray:
-        flow = (W * host.exp(eigenvalues * t)) @ W.T
-        return flow @ (Y0_host - stationary) @ flow + stationary
+        flow = expm(t * A.toarray()) if convection else (W * host.exp(eigenvalues * t)) @ W.T
+        return flow @ (Y0_host - stationary()) @ flow.T + stationary()
 
     def put(a: host.ndarray) -> object:
         return backend.xp.asarray(a, device=backend.device)
 
-    operator = Operator(sparse_operator(A, backend))
+    left = sparse_operator(A, backend)
+    right = left if not convection else sparse_operator(A.T.tocsr(), backend)
+    operator, adjoint = Operator(left), Operator(right)
     Q = LowRank(put(C), put(source * host.eye(source_rank)), put(C))
     reach = 1.0 + T * float(host.linalg.norm(Q_host))
     return Problem(
-        name=f"Lyapunov equation, n = {n}",
-        F=lambda t, Y: operator @ Y + Y @ operator + Q,
+        name=f"Lyapunov equation, n = {n}" + (", convection" if convection else ""),
+        F=lambda t, Y: operator @ Y + Y @ adjoint + Q,
         t_span=(0.0, T),
         Y0=LowRank(put(U), put(host.diag(s)), put(U)),
         reference=reference,
         L=2.0 * norm,
         B=1.1 * (2.0 * norm * reach + float(host.linalg.norm(Q_host))),
         one_sided=2.0 * float(eigenvalues[-1]),
+        linear=Linear(left, right, lambda t, Y: Q),
         citation="standard; see e.g. Mena, Ostermann, Pfurtscheller, Piazzola, J. Comput. Appl. Math. 340 (2018)",
     )

@@ -8,7 +8,24 @@ from typing import Any
 
 from matode._array import host
 
-__all__ = ["Problem"]
+__all__ = ["Linear", "Problem"]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The structure ``F(t, Y) = A Y + Y B + G(t, Y)``, for methods that treat A and B by their exponentials.
+
+    Attributes
+    ----------
+    A, B : array, sparse matrix or None
+        (m, m) and (n, n), in the library of the start; None is zero. They hold the stiff part of F.
+    G : callable or None
+        The rest, ``G(t, Y)``; None is zero.
+    """
+
+    A: Any = None
+    B: Any = None
+    G: Callable[[float, Any], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,8 @@ class Problem:
         ``||Y0 - reference(t0)||``.
     citation : str
         Where the problem comes from.
+    linear : Linear or None
+        The parts of ``F = A Y + Y B + G``, where F is written so.
     """
 
     name: str
@@ -54,3 +73,4 @@ class Problem:
     one_sided: float | None = None
     start_error: float = 0.0
     citation: str = ""
+    linear: Linear | None = None

@@ -7,19 +7,27 @@ from functools import cache
 from matode._array import Backend, default_rng, get_backend, host, sparse_operator
 from matode.evaluations import Operator
 from matode.lowrank import LowRank
-from matode.problems.problem import Problem
+from matode.problems.grids import laplacian
+from matode.problems.problem import Linear, Problem
 
 __all__ = ["schroedinger"]
 
 
 def schroedinger(
-    n: int = 100, rank: int = 8, *, T: float = 1.0, seed: int = 0, backend: Backend | None = None
+    n: int = 100,
+    rank: int = 8,
+    *,
+    periodic: bool = False,
+    kinetic: float = 1.0,
+    T: float = 1.0,
+    seed: int = 0,
+    backend: Backend | None = None,
 ) -> Problem:
-    """Return ``Y' = -i (D Y + Y D + V Y V)``, complex, linear and norm-preserving.
+    """Return ``Y' = -i (k (D Y + Y D) + V Y V)``, complex, linear and norm-preserving.
 
-    ``D = tridiag(-1, 2, -1) / 2``; ``V = diag(1 - cos x_j)`` on ``x_j = 2 pi j / n``, ``j = -n/2 ... n/2 - 1``. The
-    start has random bases (Q factors of uniform matrices, U drawn first) and singular values ``10^-i``, normalised
-    before the rank is cut; the reference starts with all n of them.
+    ``D = tridiag(-1, 2, -1) / 2``, periodic or with zeros outside; ``V = diag(1 - cos x_j)`` on ``x_j = 2 pi j / n``,
+    ``j = -n/2 ... n/2 - 1``. The start has random bases (Q factors of uniform matrices, U drawn first) and singular
+    values ``10^-i``, normalised before the rank is cut; the reference starts with all n of them.
 
     Parameters
     ----------
@@ -27,6 +35,10 @@ def schroedinger(
         Grid points in each direction.
     rank : int
         Rank of the start.
+    periodic : bool
+        Fill the two corners of D.
+    kinetic : float
+        k, the factor of the kinetic part.
     T : float
         Length of the interval.
     seed : int
@@ -36,13 +48,17 @@ def schroedinger(
 
     Notes
     -----
-    The flow is an isometry: ``one_sided = 0``, while ``L = 2 ||D|| + ||V||^2``, close to 8. ``B`` holds for matrices
-    of norm up to 1.1.
+    The flow is an isometry: ``one_sided = 0``, while ``L = 2 k ||D|| + ||V||^2``, close to 8, or the larger of
+    the two where k is negative. ``B`` holds for matrices of norm up to 1.1.
+
+    The problem of Kusch (2024) is ``schroedinger(500, r, periodic=True, kinetic=-1.0)`` with r = 5, 10, 15: its
+    published code has the kinetic part with the other sign than the potential, and a start of norm 0.1, which relative
+    errors do not see.
 
     References
     ----------
     G. Ceruti, J. Kusch and Ch. Lubich, A rank-adaptive robust integrator for dynamical low-rank approximation,
-    BIT 62 (2022), section 5.
+    BIT 62 (2022), section 5. J. Kusch, arXiv:2403.02834 (2024), section 6.
     """
     from scipy import sparse
     from scipy.sparse.linalg import expm_multiply
@@ -50,8 +66,7 @@ def schroedinger(
     if not 1 <= rank <= n:
         raise ValueError(f"need 1 <= rank <= n, got {rank} and {n}")
     backend = get_backend() if backend is None else backend
-    off = host.full(n - 1, -0.5)
-    D = sparse.diags_array([off, host.ones(n), off], offsets=[-1, 0, 1], format="csr")
+    D = -0.5 * kinetic * laplacian(n, periodic=periodic)
     potential = 1.0 - host.cos(2.0 * host.pi / n * (host.arange(n) - n // 2))
     V = sparse.diags_array([potential], offsets=[0], format="csr")
 
@@ -71,9 +86,12 @@ def schroedinger(
         return backend.xp.asarray(a.astype(complex), device=backend.device)
 
     d, v = (Operator(sparse_operator(A, backend)) for A in (D, V))
-    lipschitz = 2.0 * (1.0 + float(host.cos(host.pi / (n + 1)))) + float(host.max(potential)) ** 2
+    a = sparse_operator(-1j * D, backend)
+    highest = host.pi * (2 * (n // 2) / n if periodic else n / (n + 1))  # the angle of the steepest mode
+    sizes = 2.0 * abs(kinetic) * (1.0 - float(host.cos(highest))), float(host.max(potential)) ** 2
+    lipschitz = sum(sizes) if kinetic > 0 else max(sizes)  # both parts are semidefinite, of these signs
     return Problem(
-        name=f"Schroedinger equation, n = {n}",
+        name=f"Schroedinger equation, n = {n}" + (", periodic" if periodic else ""),
         F=lambda t, Y: -1j * (d @ Y + Y @ d + v @ Y @ v),
         t_span=(0.0, T),
         Y0=LowRank(put(P[:, :rank]), put(host.diag(s[:rank])), put(Q[:, :rank])),
@@ -81,6 +99,7 @@ def schroedinger(
         L=lipschitz,
         B=1.1 * lipschitz,
         one_sided=0.0,
+        linear=Linear(a, a, lambda t, Y: -1j * (v @ Y @ v)),
         start_error=float(host.linalg.norm(s[rank:])),
         citation="Ceruti, Kusch, Lubich, BIT 62 (2022)",
     )

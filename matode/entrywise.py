@@ -1,0 +1,140 @@
+"""Entrywise powers and products of low-rank matrices, in the form that costs less: low-rank, or m x n.
+
+An entrywise product of degree k has a low rank only while ``r^k`` is small. Equal factors need each product of columns
+once, with its multiplicity: ``Y**3`` of rank r has ``r (r + 1) (r + 2) / 6`` columns, not ``r^3``. Where even these
+cost more than the m x n array, the array is formed once, from the factors, and multiplied as the formula says:
+``x * x * x``, never a power function. One rule decides, :func:`stays_low_rank`.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+from math import comb, factorial, prod
+from typing import TYPE_CHECKING, Any
+
+from matode._array import Array, from_host, host, is_array, is_complex, namespace
+from matode.evaluations import DenseEvaluation, Lazy
+
+if TYPE_CHECKING:
+    from matode.lowrank import LowRank
+
+__all__ = ["cubic", "power", "product", "stays_low_rank"]
+
+
+def stays_low_rank(shape: tuple[int, int], rank: int, width: int) -> bool:
+    """Whether ``width`` columns on either side cost fewer operations than the m x n array.
+
+    Parameters
+    ----------
+    shape : (m, n)
+        Shape of the matrix.
+    rank : int
+        Number of columns from which the m x n array would be formed: ``2 m n rank`` operations.
+    width : int
+        Number of columns of the low-rank form.
+
+    Notes
+    -----
+    Both forms are made once and then act on about ``3 rank`` columns, which is what a step with an augmented basis
+    asks for: ``6 m n rank`` operations, or ``6 (m + n) rank width``.
+    """
+    (m, n), acts = shape, 6 * rank
+    return width * (m + n) * (2 + acts) <= m * n * (2 * rank + 3 + acts)
+
+
+def power(Y: LowRank, k: int) -> Any:
+    """Return the entrywise power ``Y**k``, k at least 1, as a LowRank or a dense evaluation."""
+    if k == 1:
+        return Y
+    r = Y.rank
+    if not stays_low_rank(Y.shape, r, comb(r + k - 1, k)):
+        x = Y.to_dense()
+        return DenseEvaluation(prod([x] * (k - 1), start=x))
+    W, V = _balanced(Y)
+    columns, counts = _multisets(int(W.shape[1]), k)
+    return type(Y)(_products(W, columns) * from_host(counts, W, W.dtype)[None, :], None, _products(V, columns))
+
+
+def cubic(Y: Any, linear: complex = 0.0, cube: complex = 1.0, *, modulus: bool = False) -> Any:
+    """Return ``linear Y + cube Y^3``, entry by entry, or ``linear Y + cube |Y|^2 Y``.
+
+    Parameters
+    ----------
+    Y : LowRank or array
+        An array gives an array.
+    linear, cube : number
+        Coefficients, complex where Y is.
+    modulus : bool
+        Use ``|Y|^2 Y`` instead of ``Y^3``. They are the same for real Y.
+
+    Returns
+    -------
+    LowRank, DenseEvaluation or array
+        The form that costs less, see :func:`stays_low_rank`.
+    """
+    if is_array(Y):
+        return _cubic_of_array(Y, linear, cube, modulus)
+    r = Y.rank
+    modulus = modulus and is_complex(Y.head)
+    width = comb(r + 1, 2) * r if modulus else comb(r + 2, 3)
+    if not stays_low_rank(Y.shape, r, width):
+        return DenseEvaluation(_cubic_of_array(Y.to_dense(), linear, cube, modulus))
+    if modulus:
+        W, V = _balanced(Y)
+        columns, counts = _multisets(int(W.shape[1]), 2)
+        squares = type(Y)(_products(W, columns) * from_host(counts, W, W.dtype)[None, :], None, _products(V, columns))
+        value = squares * Y.conj()
+    else:
+        value = power(Y, 3)
+    return cube * value + linear * Y if linear else cube * value
+
+
+def product(Y: Any, Z: Any) -> Any:
+    """Return the entrywise product of two low-rank matrices, or of two arrays, in the form that costs less."""
+    if is_array(Y):
+        return Y * Z
+    if stays_low_rank(Y.shape, Y.rank + Z.rank, Y.rank * Z.rank):
+        return Y * Z
+    return DenseEvaluation(_dense(Y) * _dense(Z))
+
+
+def _dense(Y: Any) -> Array:
+    return Y.full() if isinstance(Y, Lazy) else Y
+
+
+def _cubic_of_array(x: Array, linear: complex, cube: complex, modulus: bool) -> Array:
+    """Return ``x (linear + cube x^2)``; the m x n intermediate is a fresh array and is updated in place."""
+    xp = namespace(x)
+    if modulus and is_complex(x):
+        a, b = xp.real(x), xp.imag(x)
+        square = a * a + b * b
+        if complex(cube).imag or complex(linear).imag:
+            square = xp.astype(square, x.dtype)
+    else:
+        square = x * x
+    square *= cube
+    if linear:
+        square += linear
+    return x * square
+
+
+def _balanced(Y: LowRank) -> tuple[Array, Array]:
+    """Return W and V with ``Y = W V*``, of as many columns as the narrower factor has."""
+    U, S, V = Y.U, Y.S, Y.V
+    if S.shape[0] < S.shape[1]:
+        return U, V @ (namespace(S).conj(S).mT if is_complex(S) else S.mT)
+    return U @ S, V
+
+
+def _multisets(r: int, k: int) -> tuple[host.ndarray, host.ndarray]:
+    """Return all multisets of k out of r columns, (k, count), and how many orders each of them has."""
+    columns = list(combinations_with_replacement(range(r), k))
+    counts = [factorial(k) / prod(factorial(multiset.count(i)) for i in set(multiset)) for multiset in columns]
+    return host.asarray(columns).T, host.asarray(counts)
+
+
+def _products(X: Array, columns: host.ndarray) -> Array:
+    """Return the products of the columns of X that each multiset names, (m, count)."""
+    xp = namespace(X)
+    parts = [xp.take(X, from_host(index, X), axis=1) for index in columns]
+    return prod(parts[1:], start=parts[0])

@@ -1,0 +1,99 @@
+"""Entrywise powers and products: equal to the dense ones in both forms, and the cheaper form is taken."""
+
+from __future__ import annotations
+
+import tracemalloc
+from math import comb
+
+import numpy as np
+import pytest
+
+from matode import LowRank
+from matode._array import to_host
+from matode.entrywise import cubic, power, product, stays_low_rank
+from matode.evaluations import DenseEvaluation
+from tests.backends import assert_at_home
+
+FORMS = {"low-rank": ((60, 45), 2), "dense": ((9, 8), 4)}
+TYPES = {"low-rank": LowRank, "dense": DenseEvaluation}
+
+
+def _drawn(form, dtype, backend, seed=0):
+    shape, rank = FORMS[form]
+    return LowRank.random(shape, rank, rng=seed, dtype=dtype, backend=backend)
+
+
+def _check(value, expected, form, dtype, backend):
+    assert type(value) is TYPES[form]
+    assert_at_home(value.full(), backend, dtype)
+    tolerance = {"float32": 1e-5, "complex64": 1e-5}.get(dtype, 1e-13)
+    assert np.linalg.norm(to_host(value.full()) - expected) <= tolerance * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex64", "complex128"])
+@pytest.mark.parametrize("form", list(FORMS))
+def test_powers_and_cubes_are_the_dense_ones(backend, form, dtype):
+    Y = _drawn(form, dtype, backend)
+    x = to_host(Y.to_dense())
+    _check(power(Y, 2), x * x, form, dtype, backend)
+    _check(Y**3, x * x * x, form, dtype, backend)
+    _check(cubic(Y, 1.0, -1.0), x - x**3, form, dtype, backend)
+    _check(cubic(Y, modulus=True), np.abs(x) ** 2 * x, form, dtype, backend)
+    _check(cubic(Y, 0.5, 2.0, modulus=True), 0.5 * x + 2 * np.abs(x) ** 2 * x, form, dtype, backend)
+    if dtype.startswith("complex"):
+        _check(cubic(Y, 0.0, 0.3j, modulus=True), 0.3j * np.abs(x) ** 2 * x, form, dtype, backend)
+    Z = _drawn(form, dtype, backend, seed=1)
+    _check(product(Y, Z), x * to_host(Z.to_dense()), form, dtype, backend)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2)])
+def test_rectangular_cores(shape):
+    rng = np.random.default_rng(0)
+    Y = LowRank(rng.standard_normal((40, shape[0])), rng.standard_normal(shape), rng.standard_normal((50, shape[1])))
+    assert np.allclose((Y**3).full(), Y.to_dense() ** 3)
+    assert (Y**3).rank == comb(4, 3)
+
+
+def test_equal_factors_are_multiplied_once():
+    Y = LowRank.random((400, 300), 5, rng=0)
+    assert (Y**2).rank == 15
+    assert (Y**3).rank == 35
+    assert (Y**4).rank == 70
+    assert Y**1 is Y
+
+
+def test_arrays_stay_arrays_and_inputs_are_kept():
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    x.flags.writeable = False
+    assert np.allclose(cubic(x, 2.0, -3.0), 2 * x - 3 * x**3)
+    assert np.allclose(product(x, x), x * x)
+    Y = LowRank(np.eye(4), x, np.eye(3))  # the m x n array is the core itself
+    before = x.copy()
+    cubic(Y, 1.0, -1.0)
+    assert np.array_equal(x, before)
+
+
+def test_the_rule_follows_the_operations():
+    assert stays_low_rank((1024, 1024), 5, 35)
+    assert stays_low_rank((1024, 1024), 10, 220)
+    assert not stays_low_rank((1024, 1024), 20, 1540)
+    assert not stays_low_rank((1024, 32), 16, 64)
+    assert stays_low_rank((10**6, 10**6), 20, 1540)
+
+
+def test_low_rank_cubes_of_large_matrices_take_little_memory():
+    Y = LowRank.random((20000, 20000), 3, rng=0)
+    tracemalloc.start()
+    value = cubic(Y, 1.0, -1.0)
+    value.right(Y.V)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40e6  # the array has 3.2e9 bytes
+
+
+def test_nan_passes_through():
+    U = np.ones((30, 1))
+    U[3, 0] = np.nan
+    value = (LowRank(U, None, np.ones((20, 1))) ** 3).full()
+    assert np.isnan(value[3]).all()
+    assert np.isfinite(value[4]).all()
