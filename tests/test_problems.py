@@ -140,7 +140,7 @@ def test_lipschitz_constants_are_nearly_attained(name, share):
 def test_lipschitz_constant_of_allen_cahn_is_attained_at_its_tallest_entries():
     problem = _problem("allen-cahn")
     largest = _largest_growth(problem, np.full((16, 16), 1.1 - 1e-6))
-    assert 0.999 * problem.L <= largest <= problem.L
+    assert 0.995 * problem.L <= largest <= problem.L
 
 
 def _largest_growth(problem, Y):
