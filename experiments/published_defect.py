@@ -14,32 +14,13 @@ from typing import Any
 
 from experiments import mnist_mlp, tables
 from experiments.progress import Progress, part
-from matode import AugmentedBUG, LowRank, Relative, State, Step, euler
-from matode._array import Backend, from_host, get_backend, host, namespace, to_host
-from matode.linalg import truncated_svd
+from matode import AugmentedBUG, LowRank, Relative, euler
+from matode._array import Backend, get_backend, host, to_host
 from matode.testing import check_integrator
 from nn import data, mlp, schedules, train
+from nn.baselines_published import PublishedTruncation
 
-__all__ = ["FULL", "QUICK", "PublishedTruncation", "Settings", "run"]
-
-
-class PublishedTruncation(AugmentedBUG):
-    """Augmented BUG whose right basis is multiplied by columns of V*, as in the public codes. Wrong on purpose."""
-
-    def step(self, field: Any, t: float, h: float, Y: tuple[Any, ...], memory: Any = None) -> Step:
-        """Make the step, and truncate it wrongly."""
-        rule = Relative(1e-10) if self.truncation is None else self.truncation
-        blocks: list[Any] = []
-        errors: list[float] = []
-        for y in self.untruncated(field, t, h, Y):
-            discarded = 0.0
-            if isinstance(y, LowRank):
-                P, s, _, discarded = truncated_svd(y.S, rule)
-                _, _, Vh = namespace(y.S).linalg.svd(y.S, full_matrices=True)
-                y = LowRank(y.U @ P, from_host(host.diag(s), P, P.dtype), y.V @ Vh[:, : len(s)])
-            blocks.append(y)
-            errors.append(discarded)
-        return Step(State(blocks), info={"truncation_error": tuple(errors)})
+__all__ = ["FULL", "QUICK", "Settings", "run"]
 
 
 TRUNCATIONS = {"correct": AugmentedBUG, "published": PublishedTruncation}

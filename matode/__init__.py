@@ -19,7 +19,7 @@ from matode.protocols import Evaluation, Field, Integrator, NonFiniteError, Stat
 from matode.solution import Solution
 from matode.solve import solve
 from matode.substeps import Reference, Repeated, RungeKutta, euler, heun, midpoint, rk4
-from matode.truncation import Absolute, Rank, Relative, Truncation
+from matode.truncation import Absolute, PerBlock, Rank, Relative, Truncation
 
 __version__ = "0.1.0"
 
@@ -42,6 +42,7 @@ __all__ = [
     "Operator",
     "ParallelBUG",
     "ParallelBUG2",
+    "PerBlock",
     "Rank",
     "Reference",
     "Relative",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matode._array import host
 
-__all__ = ["Absolute", "Rank", "Relative", "Truncation"]
+__all__ = ["Absolute", "PerBlock", "Rank", "Relative", "Truncation"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +37,17 @@ class Truncation:
 
     def tolerance(self, s: host.ndarray) -> float:
         """Return the Frobenius norm that may be discarded."""
-        raise TypeError(f"{type(self).__name__} is no rule of its own: use Rank, Absolute or Relative")
+        raise TypeError(f"{type(self).__name__} has no tolerance of its own: use Rank, Absolute or Relative")
 
     def rank(self, s: host.ndarray) -> int:
         """Return how many of the descending singular values ``s`` (host array) to keep."""
         met = tails(s) <= self.tolerance(s)
         r = int(met.argmax()) if met.any() else len(s)
         return self.clip(r, len(s))
+
+    def for_blocks(self, count: int) -> tuple[Truncation, ...]:
+        """Return the rule of each of the low-rank blocks of a state: this one for all of them."""
+        return (self,) * count
 
     def is_capped(self, s: host.ndarray, discarded: float) -> bool:
         """Whether ``max_rank`` kept only ``s`` where the tolerance would not have ``discarded`` as much."""
@@ -106,6 +110,30 @@ class Rank(Truncation):
     def rank(self, s: host.ndarray) -> int:
         """Return r, or fewer where there are fewer."""
         return self.clip(self.r, len(s))
+
+
+@dataclass(frozen=True, init=False)
+class PerBlock(Truncation):
+    """A rule of its own for every low-rank block of a state, in their order.
+
+    Parameters
+    ----------
+    *rules : Truncation
+        As many as there are low-rank blocks; the step raises a ValueError otherwise.
+    """
+
+    rules: tuple[Truncation, ...]
+
+    def __init__(self, *rules: Truncation) -> None:
+        object.__setattr__(self, "rules", rules)
+        object.__setattr__(self, "min_rank", 1)
+        object.__setattr__(self, "max_rank", None)
+
+    def for_blocks(self, count: int) -> tuple[Truncation, ...]:
+        """Return the rules."""
+        if len(self.rules) != count:
+            raise ValueError(f"PerBlock has {len(self.rules)} rules, but the state has {count} low-rank blocks")
+        return self.rules
 
 
 def tails(s: host.ndarray) -> host.ndarray:

@@ -33,12 +33,14 @@ def truncated(Y: Sequence[Block], rule: Truncation | None) -> tuple[State, dict[
         more than the tolerance.
     """
     rule = Relative(1e-10) if rule is None else rule
+    rules = iter(rule.for_blocks(sum(isinstance(y, LowRank) for y in Y)))
     blocks: list[Block] = []
     errors: list[float] = []
     capped = False
     for y in Y:
         discarded = 0.0
         if isinstance(y, LowRank):
+            rule = next(rules)
             P, s, Q, discarded = truncated_svd(y.S, rule)
             y = LowRank(y.U @ P, from_host(host.diag(s), P, P.dtype), y.V @ Q)
             capped = capped or rule.is_capped(s, discarded)
