@@ -15,10 +15,11 @@ from typing import Any, NamedTuple, Protocol
 
 from matode import bounds
 from matode._array import Array, as_dtype, eps, mH, namespace
+from matode.evaluations import Sum
 from matode.flows import k_rhs, l_rhs
 from matode.integrators.augmenting import augmented
 from matode.lowrank import LowRank
-from matode.protocols import Block, Evaluation, Integrator, State, Step
+from matode.protocols import Block, Evaluation, Integrator, Step
 from matode.truncation import Absolute
 
 __all__ = ["Monitored", "Observation"]
@@ -109,6 +110,8 @@ class Monitored:
     ------
     ValueError
         If ``every`` is below 1.
+    TypeError
+        From a step along a field that is no gradient flow.
     """
 
     integrator: Integrator
@@ -125,6 +128,11 @@ class Monitored:
 
         ``memory`` holds the number of steps, the integrator's own, and the error bound with the values it goes on with.
         """
+        if not hasattr(field, "value_and_gradient"):
+            raise TypeError(
+                f"Monitored needs a gradient flow, which knows its loss, got {type(field).__name__}: put it outside of "
+                "momentum and other optimisers"
+            )
         steps, inner, (E, L, B, normal) = (0, None, (0.0, 0.0, 0.0, 0.0)) if memory is None else memory
         shown = _Recorded(field)
         step = self.integrator.step(shown, t, h, Y, inner)
@@ -158,7 +166,7 @@ class Monitored:
         L = self.lipschitz
         if L is None:
             moved = math.hypot(*(_size(z - y) for y, z in zip(Y, wide, strict=True)))
-            L = math.hypot(*(_size(f + g) for f, g in zip(F, G, strict=True))) / moved if moved > 0.0 else 0.0
+            L = math.hypot(*(_size(Sum((f, g))) for f, g in zip(F, G, strict=True))) / moved if moved > 0.0 else 0.0
         normal = math.hypot(*(_normal(f, y) for f, y in zip(F, Y, strict=True)))
         tangent, projected = _projections(F, Y)
         decrease = bounds.descent(L=L, h=h, projected_gradient=projected)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matode._array import Array, as_dtype, namespace, zeros_like_shape
+from matode._array import Array, as_dtype, namespace
 from matode.evaluations import DenseEvaluation
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Field, Integrator, State, Step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,7 +86,9 @@ class FrozenRank:
 
     def __post_init__(self) -> None:
         if not hasattr(self.integrator, "truncation"):
-            raise TypeError(f"{type(self.integrator).__name__} has no truncation to replace: it keeps the rank by itself")
+            raise TypeError(
+                f"{type(self.integrator).__name__} has no truncation to replace: it keeps the rank by itself"
+            )
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Make the integrator's step, truncated to the ranks of Y."""
@@ -114,7 +117,7 @@ class Phases:
 
     def __post_init__(self) -> None:
         starts = [start for start, _ in self.phases]
-        if not starts or starts[0] != 0 or any(b <= a for a, b in zip(starts, starts[1:], strict=False)):
+        if not starts or starts[0] != 0 or any(b <= a for a, b in itertools.pairwise(starts)):
             raise ValueError(f"phases must begin at step 0 and follow one another, got the starts {starts}")
 
     @classmethod

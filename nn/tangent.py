@@ -47,7 +47,8 @@ class Remembered:
     def __init__(self, F: Evaluation, y: Block) -> None:
         self.F = F
         self.shape = F.shape
-        self._U, self._V = (y.U, y.V) if isinstance(y, LowRank) else (None, None)
+        self._U: Array | None = y.U if isinstance(y, LowRank) else None
+        self._V: Array | None = y.V if isinstance(y, LowRank) else None
         self._right: Array | None = None
         self._left: Array | None = None
 

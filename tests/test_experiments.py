@@ -25,6 +25,7 @@ from experiments import (
 )
 from experiments.settings import SettingError, override
 from matode import LowRank, Relative, bounds, euler, problems
+from nn.baselines_published import PublishedTruncation
 from nn.data import Dataset
 
 TINY = convergence.Settings(
@@ -465,5 +466,5 @@ NETS = ("correct", "published")
 
 def test_the_published_truncation_is_harmless_for_a_diagonal_core():
     Y = LowRank.random((12, 9), 3, singular_values=[1.0, 0.5, 0.25], rng=0).truncate(Relative(0.0))
-    end = published_defect.PublishedTruncation(euler).step(published_defect._still, 0.0, 0.1, (Y,)).Y[0]
+    end = PublishedTruncation(euler).step(published_defect._still, 0.0, 0.1, (Y,)).Y[0]
     assert (end - Y).norm() <= 1e-14

@@ -25,6 +25,11 @@ CASES = {
     "conv2d of low rank": (lambda x, W: conv2d(x, W, 2, stride=2), (3, 2, 6, 4), ((4, 8), 2)),
     "conv2d with pools": (lambda x, W: conv2d(x, W, 3, pool=2), (2, 2, 7, 6), ((4, 18), 3)),
     "conv2d of single pixels": (lambda x, W: conv2d(x, W, 1), (2, 3, 4, 2), ((4, 3), 2)),
+    "two_factors": (
+        lambda A, B: factored.linear(value_of(B).mT * 0.0 + 0.7, apply("two_factors", A, B)),
+        (6, 2),
+        (5, 2),
+    ),
     "add": (ops.add, (4, 3), (3,)),
     "add along the middle": (ops.add, (4, 3, 2), (3, 1)),
     "relu": (ops.relu, (4, 3)),
