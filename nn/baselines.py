@@ -79,7 +79,8 @@ def two_factors(model: Module) -> TwoFactors:
 def split(Y: Sequence[Block]) -> State:
     """Return the state of a :class:`TwoFactors` model with the same weights.
 
-    The singular values are split evenly: ``A = U P s^(1/2)`` and ``B = V Q s^(1/2)``, with ``S = P s Q*``. With it, DLRT and the vanilla form start from the same matrices.
+    The singular values are split evenly: ``A = U P s^(1/2)`` and ``B = V Q s^(1/2)``, with ``S = P s Q*``. With it, DLRT
+    and the vanilla form start from the same matrices.
     """
     blocks: list[Any] = []
     for y in Y:

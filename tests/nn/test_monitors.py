@@ -88,6 +88,8 @@ def test_observation_is_what_it_says():
     beta = np.hypot(np.linalg.norm(G1), np.linalg.norm(g1)) + L * theta / 2
     expected["truncated_bound"] = expected["descent_bound"] + beta * theta
     assert theta > 0
+    assert o.descent_bound < o.loss_after
+    assert o.truncated_holds
     for name, value in expected.items():
         assert getattr(o, name) == pytest.approx(value, rel=1e-9), name
 
