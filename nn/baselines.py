@@ -15,9 +15,10 @@ from matode.lowrank import LowRank
 from matode.protocols import Block, State
 from matode.truncation import Absolute, Rank, Truncation
 from nn.autodiff import apply, define
-from nn.layers import Module
+from nn.module import Module, initial_buffers
+from nn.passes import Pass
 
-__all__ = ["TwoFactors", "decayed", "prune", "split", "two_factors"]
+__all__ = ["TwoFactors", "decayed", "product", "prune", "split", "two_factors"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,11 @@ class TwoFactors:
         """Draw the weights of the model, of He's norm whatever the width, and split them evenly."""
         return split(self.model.init(rng, backend, dtype))
 
-    def forward(self, blocks: Sequence[Any], x: Any) -> Any:
+    def buffers(self, backend: Backend, dtype: str = "float32") -> tuple[Array, ...]:
+        """Return the running statistics with which the model starts."""
+        return initial_buffers(self.model, backend, dtype)
+
+    def forward(self, blocks: Sequence[Any], x: Any, context: Pass | None = None) -> Any:
         """Return the output of the model.
 
         Raises
@@ -58,8 +63,8 @@ class TwoFactors:
         if len(blocks) != self.n_blocks:
             raise ValueError(f"TwoFactors: the model has {self.n_blocks} blocks, got {len(blocks)}")
         given = iter(blocks)
-        weights = [apply("two_factors", next(given), next(given)) if low else next(given) for low in self.low_rank]
-        return self.model.forward(weights, x)
+        weights = [product(next(given), next(given)) if low else next(given) for low in self.low_rank]
+        return self.model.forward(weights, x, *(() if context is None else (context,)))
 
 
 def two_factors(model: Module) -> TwoFactors:
@@ -76,11 +81,19 @@ def two_factors(model: Module) -> TwoFactors:
     return TwoFactors(model, low_rank)
 
 
+def product(A: Any, B: Any) -> Any:
+    """Return the low-rank weight ``A B^T`` of two factors, arrays or ``Var``, as something to differentiate for both.
+
+    Its cotangent is the gradient G of the weight, known by its actions: the factors get ``G B`` and ``G^T A``.
+    """
+    return apply("two_factors", A, B)
+
+
 def split(Y: Sequence[Block]) -> State:
     """Return the state of a :class:`TwoFactors` model with the same weights.
 
-    The singular values are split evenly: ``A = U P s^(1/2)`` and ``B = V Q s^(1/2)``, with ``S = P s Q*``. With it, DLRT
-    and the vanilla form start from the same matrices.
+    The singular values are split evenly: ``A = U P s^(1/2)`` and ``B = V Q s^(1/2)``, with ``S = P s Q*``. With it,
+    DLRT and the vanilla form start from the same matrices.
     """
     blocks: list[Any] = []
     for y in Y:

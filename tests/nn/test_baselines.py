@@ -10,9 +10,10 @@ from matode.lowrank import LowRank
 from matode.protocols import State
 from matode.substeps import euler
 from matode.truncation import PerBlock, Rank, Relative
-from nn import GradientFlow, Tanh, count_parameters, lenet5, mlp
+from nn import BatchNorm, Dropout, GradientFlow, Linear, Sequential, Tanh, count_parameters, lenet5, mlp
 from nn.baselines import TwoFactors, decayed, prune, split, two_factors
 from nn.baselines_published import FactorAdam, PublishedTruncation, published_truncated
+from nn.module import initial_buffers
 from nn.optim_phases import FrozenRank
 from tests.backends import assert_at_home, send
 
@@ -61,6 +62,22 @@ def test_two_factors_train(net):
     for _ in range(10):
         Z = State(FullRank(euler).step(flow, 0.0, 0.01, Z).Y)
     assert flow.losses[-1] < 0.98 * flow.losses[0]
+
+
+def test_two_factors_hand_on_masks_and_running_statistics():
+    model = Sequential(Linear(8, 7, 3), BatchNorm(7), Dropout(0.5), Linear(7, 4))
+    backend = get_backend()
+    Y = model.init(default_rng(0), backend, "float64")
+    x = default_rng(1).standard_normal((6, 8))
+    flows = []
+    for net, Z in ((model, Y), (two_factors(model), split(Y))):
+        flow = GradientFlow(net, x, np.arange(6) % 4, buffers=initial_buffers(net, backend, "float64"), seed=3)
+        flow(0.0, Z)
+        flows.append(flow)
+    assert flows[0].losses == pytest.approx(flows[1].losses, rel=1e-12)
+    assert len(flows[0].updated) > 0
+    for a, b in zip(flows[0].updated, flows[1].updated, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
 def test_two_factors_need_a_rank_and_all_their_blocks():
