@@ -12,6 +12,7 @@ from scipy.integrate import solve_ivp
 from matode import BUG, Absolute, AugmentedBUG, LowRank, Relative, problems, rk4, solve
 from matode._array import to_host
 from matode.evaluations import as_evaluation
+from matode.problems.grids import central, fourier, stencil
 from tests.backends import assert_at_home
 
 SMALL = {
@@ -105,17 +106,19 @@ def test_start_and_constants(name):
             assert np.linalg.norm(FY) <= problem.B
         if problem.L is None:
             continue
-        D = rng.standard_normal(Y.shape)
-        if np.iscomplexobj(Y):
-            D = D + 1j * rng.standard_normal(Y.shape)
-        for shift in (0.0, 0.0, 1.0, *[0.5] * 12):  # towards the largest, and the rightmost, eigenvalue
+        waves = [np.sin(np.pi * np.arange(1, k + 1) / (k + 1)) for k in Y.shape]
+        D = np.outer(*waves) if t else np.outer(waves[0], np.eye(Y.shape[1])[0])  # what diffusion damps least
+        for shift in (None, 0.0, 0.0, 1.0, *[0.5] * 12):  # then towards the largest, and the rightmost, eigenvalue
             D = D * (1e-3 * np.abs(Y).max() / np.abs(D).max())
             difference = np.linalg.norm(D)
             change = _value(problem, t, Y + D) - FY
             assert np.linalg.norm(change) <= problem.L * difference * (1 + 1e-9) + 1e-14
             if problem.one_sided is not None:
                 assert np.vdot(D, change).real <= problem.one_sided * difference**2 + 1e-9 * difference**2
-            D = change + shift * problem.L * D if problem.L else rng.standard_normal(Y.shape)
+            if shift is None or not problem.L:
+                D = rng.standard_normal(Y.shape) + (1j * rng.standard_normal(Y.shape) if np.iscomplexobj(Y) else 0)
+            else:
+                D = change + shift * problem.L * D
 
 
 @pytest.mark.parametrize(
@@ -408,6 +411,16 @@ def test_sparse_completion_never_forms_the_matrix():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 40e6  # the matrix has 1.6e9 bytes
+
+
+def test_difference_matrices():
+    x = np.array([3.0, -1.0, 4.0, 2.0])
+    right, left = np.roll(x, -1), np.roll(x, 1)
+    assert np.allclose(stencil(4, 2.0, 3.0, 5.0, periodic=True) @ x, 2 * left + 3 * x + 5 * right)
+    assert np.allclose(central(4, periodic=True) @ x, (right - left) / 2)
+    assert np.allclose(stencil(4, 2.0, 3.0, 5.0) @ x, 3 * x + 2 * np.array([0, *x[:3]]) + 5 * np.array([*x[1:], 0]))
+    points = 2 * np.arange(8) / 8
+    assert np.allclose(fourier(8, 2.0) @ np.sin(3 * np.pi * points), 3 * np.pi * np.cos(3 * np.pi * points))
 
 
 # Given data
