@@ -144,18 +144,20 @@ def _flow(
     Z = tuple(start(y) if isinstance(y, LowRank) else y for y in Y)
     moved = substep(f, t, h, Z, first)
     if not all(finite(z) for z in moved):
-        raise NonFiniteError(_diagnosis(name, f, t, h, Y, Z, substep))
+        raise _diagnosis(name, f, t, h, Y, Z, substep)
     return moved
 
 
-def _diagnosis(name: str, f: Rhs, t: float, h: float, Y: Sequence[Block], Z: Blocks, substep: Substep) -> str:
+def _diagnosis(
+    name: str, f: Rhs, t: float, h: float, Y: Sequence[Block], Z: Blocks, substep: Substep
+) -> NonFiniteError:
     """Run the substep once more, watching F, and say whether F gave NaN or inf or the step ran away."""
 
     def watched(s: float, W: Blocks) -> Blocks:
         values = f(s, W)
         for i, value in enumerate(values):
             if not finite(value) and not overflowing(W):
-                raise NonFiniteError(f"F returned NaN or inf at t = {s:g}, in block {i} ({shape(Y[i])})")
+                raise NonFiniteError(f"F returned NaN or inf at t = {s:g}, in block {i} ({shape(Y[i])})", i)
         return values
 
     def shape(y: Block) -> str:
@@ -164,9 +166,10 @@ def _diagnosis(name: str, f: Rhs, t: float, h: float, Y: Sequence[Block], Z: Blo
     try:
         moved = substep(watched, t, h, Z)
     except NonFiniteError as error:
-        return str(error)
+        return error
     i = next((i for i, z in enumerate(moved) if not finite(z)), 0)
-    return (
+    return NonFiniteError(
         f"the {name}-step from t = {t:g} with h = {h:g} ran away to NaN or inf in block {i} ({shape(Y[i])}): it is "
-        "unstable, try a smaller h"
+        "unstable, try a smaller h",
+        i,
     )

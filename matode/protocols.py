@@ -131,4 +131,14 @@ class Integrator(Protocol):
 
 
 class NonFiniteError(FloatingPointError):
-    """The field, or a step, gave NaN or inf."""
+    """The field, or a step, gave NaN or inf.
+
+    Attributes
+    ----------
+    block : int or None
+        The block of the state where it was seen first, if one is to blame.
+    """
+
+    def __init__(self, message: str, block: int | None = None) -> None:
+        super().__init__(message)
+        self.block = block

@@ -11,6 +11,7 @@ from matode.evaluations import DenseEvaluation
 from matode.lowrank import LowRank
 from matode.protocols import Evaluation, NonFiniteError
 from nn.autodiff import Tape
+from nn.diagnosis import first_non_finite
 from nn.factored import Outer
 from nn.losses import Loss, cross_entropy
 from nn.module import Module
@@ -65,14 +66,14 @@ class GradientFlow:
         Raises
         ------
         NonFiniteError
-            If the loss is NaN or inf.
+            If the loss is NaN or inf; the message names the first layer that is not finite.
         """
         value, evaluations, updated = self._differentiate(Y, -1.0)
         if not self.losses:
             self.updated = updated
         self.losses.append(value)
         if not -float("inf") < value < float("inf"):
-            raise NonFiniteError(f"the loss is {value}")
+            raise NonFiniteError(f"the loss is {value}: {first_non_finite(self.model, Y, self.x)}")
         return evaluations
 
     def value_and_gradient(self, Y: Sequence[Any]) -> tuple[float, tuple[Evaluation, ...]]:

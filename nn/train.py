@@ -1,22 +1,27 @@
-"""Training: gradient flow of minibatch losses, one step of an integrator per batch."""
+"""Training: gradient flow of minibatch losses, one step of an integrator per batch.
+
+:func:`training` is the loop, one result per step; each result is all that is needed to go on from it, bit for bit.
+:func:`train` runs it to its end.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from matode._array import Array, Backend, default_rng, get_backend, host
 from matode.protocols import Integrator, NonFiniteError, State
+from nn.diagnosis import layer_of
 from nn.flow import GradientFlow
 from nn.losses import Loss, correct, cross_entropy
 from nn.module import Module
 from nn.parameters import Parameters, count_parameters, ranks
 from nn.schedules import Schedule, constant
 
-__all__ = ["Epoch", "Examples", "TrainingResult", "accuracy", "train"]
+__all__ = ["Epoch", "Examples", "TrainingResult", "accuracy", "steps_per_epoch", "train", "training"]
 
 
 class Examples(Protocol):
@@ -65,6 +70,8 @@ class Epoch:
         Of the last step.
     seconds : float
         Wall time of the pass, without the test.
+    validation_accuracy : float or None
+        As ``test_accuracy``, where the data has a validation part.
     """
 
     epoch: int
@@ -75,25 +82,35 @@ class Epoch:
     compression: float
     learning_rate: float
     seconds: float
+    validation_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A trained network.
+    """A network in training, or trained: all that is needed to go on.
 
     Attributes
     ----------
     Y : State
         The weights.
     history : tuple of Epoch
-        One record per epoch.
+        One record per finished epoch.
     memory : object
-        What the integrator keeps from step to step; hand it to :func:`train` to go on.
+        What the integrator keeps from step to step.
+    t : float
+        Time of the gradient flow, the sum of all step sizes.
+    step : int
+        Steps made in the epoch that is not finished yet.
+    loss_sum : float
+        Sum of the losses of the examples seen in that epoch.
     """
 
     Y: State
     history: tuple[Epoch, ...]
     memory: Any = None
+    t: float = 0.0
+    step: int = 0
+    loss_sum: float = 0.0
 
 
 def train(
@@ -138,7 +155,7 @@ def train(
         Where to compute: "numpy", "cupy" or "torch".
     start : TrainingResult or sequence of blocks, optional
         Where to go on from, instead of drawing new weights. A result brings the integrator's memory, and its epochs
-        count on.
+        count on: ``epochs`` more are made, the one that it is in the middle of being the first.
     callback : callable, optional
         Called as ``callback(epoch, Y)`` after each epoch; training stops when it returns something true.
     progress : callable, optional
@@ -153,57 +170,127 @@ def train(
     ValueError
         If an argument makes no sense.
     NonFiniteError
-        If the loss becomes NaN or inf; the message names epoch and step.
+        If the loss becomes NaN or inf; the message names epoch, step and layer.
+    """
+    done = len(start.history) if isinstance(start, TrainingResult) else 0
+    result = None
+    for result in training(
+        model,
+        data,
+        integrator,
+        epochs=done + epochs,
+        lr=lr,
+        batch_size=batch_size,
+        seed=seed,
+        schedule=schedule,
+        loss=loss,
+        dtype=dtype,
+        backend=backend,
+        start=start,
+        progress=progress,
+    ):
+        finished = len(result.history) > done
+        done = len(result.history)
+        if finished and callback is not None and callback(result.history[-1], result.Y):
+            break
+    assert result is not None
+    return result
+
+
+def training(
+    model: Module,
+    data: Examples,
+    integrator: Integrator,
+    *,
+    epochs: int,
+    lr: float,
+    batch_size: int,
+    seed: int = 0,
+    schedule: Schedule | None = None,
+    loss: Loss = cross_entropy,
+    dtype: str = "float32",
+    backend: str | Backend = "numpy",
+    start: TrainingResult | Sequence[Any] | None = None,
+    progress: Callable[[Sequence[slice]], Iterable[slice]] | None = None,
+) -> Iterator[TrainingResult]:
+    """Train a network step by step: yield the start, then the result of every step.
+
+    The result of the last step of an epoch has the record of the epoch, and none of its steps. Whatever is yielded can
+    be stored (:mod:`nn.checkpoint`) and given back as ``start``: the numbers that follow are the same to the last bit.
+
+    Parameters
+    ----------
+    epochs : int
+        When to stop: the epochs that ``start`` has behind it count.
+    model, data, integrator, lr, batch_size, seed, schedule, loss, dtype, backend, start, progress
+        As in :func:`train`.
+
+    Raises
+    ------
+    ValueError, NonFiniteError
+        As :func:`train` does.
     """
     _check(epochs, lr, batch_size, data)
     where = get_backend(backend) if isinstance(backend, str) else backend
     result = _start(model, start, seed, where, dtype)
-    Y, memory = result.Y, result.memory
+    yield result
     real = getattr(where.xp, dtype)
-    x_train, x_test = (where.xp.asarray(x, dtype=real, device=where.device) for x in (data.x_train, data.x_test))
-    y_train, y_test = (where.xp.asarray(y, device=where.device) for y in (data.y_train, data.y_test))
+
+    def sent(x: host.ndarray, y: host.ndarray) -> tuple[Array, Array]:
+        return where.xp.asarray(x, dtype=real, device=where.device), where.xp.asarray(y, device=where.device)
+
+    x_train, y_train = sent(data.x_train, data.y_train)
+    test = sent(data.x_test, data.y_test)
+    aside: Any = data  # a validation part may be there
+    held = sent(aside.x_validation, aside.y_validation) if len(getattr(data, "x_validation", ())) else None
     factor = constant if schedule is None else schedule
-    history: list[Epoch] = []
     examples = int(x_train.shape[0])
     batches = _batches(examples, batch_size)
-    t = 0.0
+    seconds = 0.0
 
-    done = len(result.history)
-    for epoch in range(done, done + epochs):
-        began = time.perf_counter()
+    for epoch in range(len(result.history), epochs):
         order = where.xp.asarray(default_rng((seed, 1, epoch)).permutation(examples), device=where.device)
-        total = 0.0
-        for k, part in enumerate(batches if progress is None else progress(batches)):
+        left = batches[result.step :]
+        for k, part in enumerate(left if progress is None else progress(left), result.step):
+            began = time.perf_counter()
             rows = order[part]
             x, targets = where.xp.take(x_train, rows, axis=0), where.xp.take(y_train, rows, axis=0)
             flow = GradientFlow(model, x, targets, loss)
             h = lr * factor(epoch + k / len(batches))
             try:
-                step = integrator.step(flow, t, h, Y, memory)
+                step = integrator.step(flow, result.t, h, result.Y, result.memory)
             except NonFiniteError as error:
+                layer = layer_of(model, error.block)
+                owner = f" (a weight of {layer})" if layer else ""
                 raise NonFiniteError(
-                    f"training stopped in epoch {epoch + 1}, step {k + 1} of {len(batches)}: {error}; a smaller "
-                    f"learning rate than {h:g} may help"
+                    f"training stopped in epoch {epoch + 1}, step {k + 1} of {len(batches)}: {error}{owner}; a smaller "
+                    f"learning rate than {h:g} may help",
+                    error.block,
                 ) from error
-            Y, memory = State(step.Y), step.memory
-            total += flow.losses[0] * int(rows.shape[0])
-            t += h
-        seconds = time.perf_counter() - began
-        parameters = count_parameters(Y)
-        record = Epoch(
-            epoch=epoch + 1,
-            loss=total / examples,
-            test_accuracy=accuracy(model, Y, x_test, y_test),
-            ranks=ranks(Y),
-            parameters=parameters,
-            compression=parameters.compression,
-            learning_rate=h,
-            seconds=seconds,
-        )
-        history.append(record)
-        if callback is not None and callback(record, Y):
-            break
-    return TrainingResult(Y, (*result.history, *history), memory)
+            total = result.loss_sum + flow.losses[0] * int(rows.shape[0])
+            result = TrainingResult(State(step.Y), result.history, step.memory, result.t + h, k + 1, total)
+            seconds += time.perf_counter() - began
+            if k + 1 == len(batches):
+                parameters = count_parameters(result.Y)
+                record = Epoch(
+                    epoch=epoch + 1,
+                    loss=total / examples,
+                    test_accuracy=accuracy(model, result.Y, *test),
+                    ranks=ranks(result.Y),
+                    parameters=parameters,
+                    compression=parameters.compression,
+                    learning_rate=h,
+                    seconds=seconds,
+                    validation_accuracy=None if held is None else accuracy(model, result.Y, *held),
+                )
+                result = TrainingResult(result.Y, (*result.history, record), result.memory, result.t)
+                seconds = 0.0
+            yield result
+
+
+def steps_per_epoch(data: Examples, batch_size: int) -> int:
+    """Return how many batches one pass over the training data has."""
+    return -(-len(data.x_train) // batch_size)
 
 
 def accuracy(model: Module, Y: Sequence[Any], x: Array, labels: Array, *, batch_size: int = 1000) -> float:
