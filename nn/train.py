@@ -69,7 +69,7 @@ class Epoch:
     learning_rate : float
         Of the last step.
     seconds : float
-        Wall time of the pass, without the test.
+        Wall time of the pass, without the test; extrapolated from its rest where training went on in the middle of it.
     validation_accuracy : float or None
         As ``test_accuracy``, where the data has a validation part.
     """
@@ -271,6 +271,7 @@ def training(
             result = TrainingResult(State(step.Y), result.history, step.memory, result.t + h, k + 1, total)
             seconds += time.perf_counter() - began
             if k + 1 == len(batches):
+                seconds *= len(batches) / len(left)
                 parameters = count_parameters(result.Y)
                 record = Epoch(
                     epoch=epoch + 1,

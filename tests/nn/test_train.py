@@ -1,5 +1,6 @@
 """Training: descent, records, reproducibility, and what is refused."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,9 @@ from matode.protocols import NonFiniteError
 from matode.substeps import euler
 from matode.truncation import Relative
 from nn import GradientFlow, accuracy, count_parameters, mlp, train
+from nn.diagnosis import first_non_finite, layer_of
 from nn.schedules import constant, cosine, steps
+from nn.train import steps_per_epoch, training
 from tests.backends import assert_at_home
 
 DLRT = AugmentedBUG(euler, Relative(0.1))
@@ -129,6 +132,41 @@ def test_training_goes_on_where_it_stopped(blobs):
     assert np.array_equal(rest.Y[0].to_dense(), whole.Y[0].to_dense())
 
 
+def test_training_goes_on_in_the_middle_of_an_epoch(blobs, backend):
+    options = {"epochs": 2, "lr": 0.1, "batch_size": 32, "seed": 1, "backend": backend}
+    results = list(training(LOW_RANK, blobs, DLRT, **options))
+    assert [(len(r.history), r.step) for r in results] == [*((k // 7, k % 7) for k in range(15))]
+    for k in (0, 3, 7, 9):
+        *_, last = training(LOW_RANK, blobs, DLRT, start=results[k], **options)
+        assert [e.loss for e in last.history] == [e.loss for e in results[-1].history]
+        assert last.t == results[-1].t
+        assert np.array_equal(*(to_host(r.Y[0].to_dense()) for r in (last, results[-1])))
+    rest = train(LOW_RANK, blobs, DLRT, start=results[9], **options | {"epochs": 1})
+    assert rest.history[-1].loss == results[-1].history[-1].loss
+
+
+def test_shuffles_are_the_same_on_every_backend(blobs, backend):
+    """The order of the examples, in every epoch."""
+    seen = []
+
+    class Watch:
+        def step(self, field, t, h, Y, memory=None):
+            field(t, Y)
+            seen.append(to_host(field.targets))
+            return SimpleNamespace(Y=Y, memory=None)
+
+    run(DENSE, blobs, integrator=Watch(), epochs=2, backend=backend, seed=5)
+    expected = [blobs.y_train[default_rng((5, 1, epoch)).permutation(200)] for epoch in range(2)]
+    assert np.array_equal(np.concatenate(seen), np.concatenate(expected))
+
+
+def test_validation_accuracy_is_recorded(blobs):
+    held = SimpleNamespace(**vars(blobs), x_validation=blobs.x_test[:13], y_validation=blobs.y_test[:13])
+    result = run(LOW_RANK, held, epochs=1)
+    assert result.history[0].validation_accuracy == accuracy(LOW_RANK, result.Y, blobs.x_test[:13], blobs.y_test[:13])
+    assert run(LOW_RANK, blobs, epochs=1).history[0].validation_accuracy is None
+
+
 def test_training_starts_from_given_weights(blobs):
     Y = LOW_RANK.init(default_rng(9), get_backend(), "float32")
     result = run(LOW_RANK, blobs, epochs=0, start=Y)
@@ -161,9 +199,43 @@ def test_progress_wraps_the_batches(blobs, capfd):
 def test_divergence_names_epoch_and_step(model, lr, blobs):
     with (
         np.errstate(all="ignore"),
-        pytest.raises(NonFiniteError, match=r"stopped in epoch \d, step \d of 7: the loss is .*learning"),
+        pytest.raises(NonFiniteError, match=r"stopped in epoch \d, step \d of 7: the loss is .*learning") as caught,
     ):
         run(model, blobs, lr=lr)
+    assert re.search(r"the output of layer \d \(Linear\) is not finite", str(caught.value))
+
+
+def test_the_first_layer_that_is_not_finite_is_named(blobs):
+    x = blobs.x_train[:4]
+    Y = list(LOW_RANK.init(default_rng(0), get_backend(), "float32"))
+    assert first_non_finite(LOW_RANK, Y, x).startswith("the outputs of all layers are finite")
+    assert first_non_finite(LOW_RANK, Y, x * np.float32("nan")) == "the input is not finite"
+    bad = LowRank(Y[2].U, Y[2].S * np.float32("inf"), Y[2].V)
+    with np.errstate(all="ignore"):
+        assert first_non_finite(LOW_RANK, [*Y[:2], bad, *Y[3:]], x) == "a weight of layer 4 (Linear) is not finite"
+    huge = 1e30 * Y[2]
+    with np.errstate(all="ignore"):
+        found = first_non_finite(LOW_RANK, [1e30 * Y[0], Y[1], huge, *Y[3:]], x)
+    assert found == "the output of layer 4 (Linear) is not finite"
+
+
+def test_layers_own_their_blocks():
+    assert [layer_of(LOW_RANK, i) for i in range(6)] == [f"layer {k} (Linear)" for k in (2, 2, 4, 4, 6, 6)]
+    assert layer_of(LOW_RANK, None) is None
+    assert layer_of(LOW_RANK.layers[1], 0) == "layer 1 (Linear)"
+
+
+def test_a_gradient_that_is_not_finite_names_its_layer(blobs):
+    class Broken:
+        def step(self, field, t, h, Y, memory=None):
+            raise NonFiniteError("F returned NaN or inf", 4)
+
+    with pytest.raises(NonFiniteError, match=r"step 1 of 7: F returned NaN or inf \(a weight of layer 6 \(Linear\)\)"):
+        run(LOW_RANK, blobs, integrator=Broken())
+
+
+def test_steps_of_an_epoch(blobs):
+    assert [steps_per_epoch(blobs, size) for size in (32, 100, 199, 200, 999)] == [7, 2, 2, 1, 1]
 
 
 @pytest.mark.parametrize(

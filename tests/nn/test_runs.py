@@ -1,0 +1,456 @@
+"""Runs in a folder: complete or absent, resumed bit for bit, and what people read of them."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nn import checkpoint
+from nn.__main__ import main
+from nn.config import Config, ConfigError
+from nn.display import Display, epoch_line
+from nn.runs import Run
+from nn.train import training
+from tests.nn.test_data import NAMES, idx
+
+ROOT = Path(__file__).parents[2]
+SMALL = "--model mlp --width 12 --depth 3 --rank 6 --epochs 3 --lr 0.2 --batch-size 32 --seed 3".split()
+STEPS = 7  # of an epoch of 200 images
+
+
+@pytest.fixture(autouse=True)
+def few_images(tmp_path, monkeypatch):
+    """An MNIST of 200 and 50 images, ten patterns under noise."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 200, (10, 28, 28))
+    folder = tmp_path / "data" / "mnist"
+    folder.mkdir(parents=True)
+    for images, labels, count in ((*NAMES[:2], 200), (*NAMES[2:], 50)):
+        y = rng.integers(0, 10, count)
+        (folder / labels).write_bytes(idx(y))
+        (folder / images).write_bytes(idx(patterns[y] + rng.integers(0, 56, (count, 28, 28))))
+    monkeypatch.setenv("MATODE_DATA_DIR", str(tmp_path / "data"))
+    return folder
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "run"
+
+
+def train(out, *more):
+    return main(["train", *SMALL, "--out", str(out), *more])
+
+
+def resume(out):
+    return main(["train", "--resume", str(out)])
+
+
+def checkpoints(out):
+    return {path.name: path.read_bytes() for path in (out / "checkpoints").iterdir()}
+
+
+def metrics(out):
+    """The rows of the metrics without what depends on the clock."""
+    with open(out / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert float(row.pop("seconds")) > 0
+        assert float(row.pop("images_per_second")) > 0
+    return rows
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """An uninterrupted run."""
+    assert train(tmp_path / "whole") == 0
+    return tmp_path / "whole"
+
+
+def interrupt_at(step, monkeypatch, how):
+    """Do something after so many steps of whatever is trained."""
+    shown = Display.__call__
+
+    def watched(self, result):
+        shown(self, result)
+        if len(result.history) * STEPS + result.step == step:
+            how()
+
+    monkeypatch.setattr(Display, "__call__", watched)
+
+
+def raise_interrupt():
+    raise KeyboardInterrupt
+
+
+# Bit for bit.
+
+
+@pytest.mark.parametrize("step", [3, STEPS, STEPS + 5, 3 * STEPS - 1])
+def test_an_interrupted_run_goes_on_to_the_same_bits(step, out, whole, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupt_at(step, patch, raise_interrupt)
+        assert train(out) == 130
+    assert f"python -m nn train --resume {out}" in capsys.readouterr().err
+    assert max(checkpoints(out)) == f"step-{step:012d}.npz"
+    assert resume(out) == 0
+    newest = max(checkpoints(whole))
+    assert checkpoints(out)[newest] == checkpoints(whole)[newest]
+    assert metrics(out) == metrics(whole)
+
+
+def test_a_terminated_run_is_saved(out, whole, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_at(4, patch, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert train(out) == 143
+    assert resume(out) == 0
+    assert metrics(out) == metrics(whole)
+
+
+@pytest.mark.parametrize("integrator", ["ksl", "lsk", "bug", "parallel-bug", "parallel-bug-2", "abc-psi", "dense"])
+def test_every_method_goes_on_to_the_same_bits(integrator, out):
+    config = Config.of({"model": "mlp", "width": 12, "depth": 3, "rank": 6, "integrator": integrator, "epochs": 2})
+    run = Run.create(out, config)
+    options = {"epochs": 2, "lr": 0.1, "batch_size": 64}
+    for k, result in enumerate(training(run.model, run.examples, config.make_integrator(), **options)):
+        if k == 5:
+            path = run.save(result)
+    whole = run.save(result).read_bytes()
+    start = checkpoint.read_checkpoint(path)
+    assert start.step == 1
+    *_, resumed = training(run.model, run.examples, config.make_integrator(), start=start, **options)
+    assert run.save(resumed).read_bytes() == whole
+
+
+def test_checkpoints_go_on_on_every_backend(backend, out):
+    config = Config.of({"model": "mlp", "width": 12, "depth": 3, "rank": 6, "epochs": 2})
+    run = Run.create(out, config)
+    options = {"epochs": 2, "lr": 0.1, "batch_size": 64, "backend": backend}
+    for k, result in enumerate(training(run.model, run.examples, config.make_integrator(), **options)):
+        if k == 5:
+            path = run.save(result)
+    whole = run.save(result).read_bytes()
+    start = checkpoint.read_checkpoint(path, backend)
+    *_, resumed = training(run.model, run.examples, config.make_integrator(), start=start, **options)
+    assert run.save(resumed).read_bytes() == whole
+
+
+def test_two_runs_give_the_same_files(out, whole):
+    """There are no times and no paths in them."""
+    assert train(out) == 0
+    assert checkpoints(out) == checkpoints(whole)
+    assert (out / "config.json").read_text() == (whole / "config.json").read_text()
+    assert metrics(out) == metrics(whole)
+
+
+# Killed.
+
+KILLED = """
+import os, signal, sys
+from matode import storage
+from nn import runs
+from nn.__main__ import main
+
+writes = 0
+
+def die(*args):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def half(file, text, arrays, write=storage._write):
+    global writes
+    writes += 1
+    if writes == int(sys.argv[2]):
+        file.write(b"PK" + bytes(1000))
+        file.flush()
+        die()
+    write(file, text, arrays)
+
+storage._write = half
+if sys.argv[1] == "before":
+    runs.os.rename = die
+main(sys.argv[3:])
+"""
+
+
+def killed(out, when, write=0, arguments=None):
+    """Train in another process, which dies in the middle of a write."""
+    arguments = ["train", *SMALL, "--out", str(out), "--checkpoint-every", "2"] if arguments is None else arguments
+    command = [sys.executable, "-c", KILLED, when, str(write), *arguments]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert found.returncode == -signal.SIGKILL, found.stderr
+
+
+def test_killed_in_the_middle_of_a_checkpoint(out, whole):
+    killed(out, "during", 7)
+    unfinished = [name for name in checkpoints(out) if "unfinished" in name]
+    assert len(unfinished) == 1
+    assert not unfinished[0].endswith(".npz")
+    assert sorted(set(checkpoints(out)) - set(unfinished)) == ["step-000000000009.npz", "step-000000000011.npz"]
+    killed(out, "during", 2, ["train", "--resume", str(out)])
+    assert resume(out) == 0
+    newest = max(checkpoints(whole))
+    assert checkpoints(out)[newest] == checkpoints(whole)[newest]
+    assert metrics(out) == metrics(whole)
+    assert all(name.endswith(".npz") for name in checkpoints(out))
+
+
+def test_killed_before_the_first_checkpoint_is_complete(out, whole, capsys):
+    killed(out, "during", 1)
+    assert resume(out) == 0
+    assert "no checkpoint yet: starting over" in capsys.readouterr().out
+    assert checkpoints(out)[max(checkpoints(whole))] == checkpoints(whole)[max(checkpoints(whole))]
+    assert metrics(out) == metrics(whole)
+
+
+def test_killed_before_the_folder_is_there(out):
+    killed(out, "before")
+    assert not out.exists()
+    assert train(out) == 0
+    assert sorted(path.name for path in out.parent.iterdir()) == ["data", "run"]
+
+
+# What is on disk.
+
+
+def test_a_finished_run_is_left_alone(whole, capsys):
+    before = checkpoints(whole), (whole / "metrics.csv").read_bytes()
+    assert resume(whole) == 0
+    assert "finished already: 3 epochs" in capsys.readouterr().out
+    assert (checkpoints(whole), (whole / "metrics.csv").read_bytes()) == before
+
+
+def test_what_is_in_a_folder(whole):
+    assert sorted(path.name for path in whole.iterdir()) == ["checkpoints", "config.json", "metrics.csv"]
+    config = json.loads((whole / "config.json").read_text())
+    assert config | {"model": "mlp", "width": 12, "rank": 6, "lr": 0.2, "tau": 0.1, "substep": "euler"} == config
+    assert sorted(checkpoints(whole)) == ["step-000000000014.npz", "step-000000000021.npz"]
+    rows = metrics(whole)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [row["step"] for row in rows] == ["7", "14", "21"]
+    result, _ = Run.open(whole).latest()
+    for row, epoch in zip(rows, result.history, strict=True):
+        assert float(row["loss"]) == epoch.loss
+        assert float(row["test_accuracy"]) == epoch.test_accuracy
+        assert row["ranks"] == " ".join(map(str, epoch.ranks))
+        assert int(row["evaluation_parameters"]) == epoch.parameters.evaluation
+        assert epoch.seconds > 0
+
+
+def test_names_of_checkpoints_sort_by_age(tmp_path):
+    for steps in (9, 10, 123456, 99):
+        (tmp_path / f"step-{steps:012d}.npz").touch()
+    assert [int(path.stem[5:]) for path in checkpoint.names(tmp_path)] == [9, 10, 99, 123456]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(out, whole, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupt_at(2 * STEPS, patch, raise_interrupt)
+        train(out)
+    newest = out / "checkpoints" / max(checkpoints(out))
+    newest.write_bytes(newest.read_bytes()[:-50])
+    capsys.readouterr()
+    assert resume(out) == 0
+    said = capsys.readouterr()
+    assert f"{newest} is damaged" in said.err
+    assert "going on in epoch 2 after 0 of 7 steps" in said.out
+    assert metrics(out) == metrics(whole)
+    assert checkpoints(out) == checkpoints(whole)
+
+
+def test_metrics_never_know_more_than_the_checkpoint(whole, monkeypatch):
+    """A row is written before its checkpoint is: a run that died in between makes that epoch again."""
+    (whole / "checkpoints" / max(checkpoints(whole))).unlink()
+    interrupt_at(2 * STEPS + 2, monkeypatch, raise_interrupt)
+    assert resume(whole) == 130
+    assert [row["epoch"] for row in metrics(whole)] == ["1", "2"]
+
+
+def test_validation_part_has_its_column(out, capsys):
+    assert train(out, "--validation", "40") == 0
+    rows = metrics(out)
+    assert all(0 <= float(row["validation_accuracy"]) <= 1 for row in rows)
+    assert rows[-1]["step"] == "15"
+    assert "validation " in capsys.readouterr().out
+
+
+# What people read.
+
+
+def test_one_line_for_each_epoch(out, capsys):
+    train(out)
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert len(lines) == 4
+    for k, line in enumerate(lines[1:], 1):
+        assert line.startswith(f"epoch {k}/3  loss ")
+        for word in ("test ", " %", "ranks ", "compression ", " images/s"):
+            assert word in line
+    assert said.err == ""
+
+
+class Terminal:
+    """A stream that says it is a terminal, and keeps what it got."""
+
+    def __init__(self):
+        self.text = ""
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def test_a_terminal_gets_a_bar(out):
+    pytest.importorskip("tqdm")
+    run = Run.create(out, Config.of({"model": "mlp", "width": 12, "depth": 3, "rank": 6, "epochs": 2}))
+    lines, bar = Terminal(), Terminal()
+    run.go_on(None, Display(run, lines, bar, mininterval=0.0, dynamic_ncols=False, ncols=200))
+    for word in ("epoch 1/2", "loss ", "ranks ", "compression ", "images/s", "test "):
+        assert word in bar.text
+    assert [line[:9] for line in lines.text.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_a_terminal_without_tqdm_gets_the_lines(out, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    run = Run.create(out, Config.of({"model": "mlp", "width": 12, "depth": 3, "rank": 6, "epochs": 2}))
+    lines, bar = Terminal(), Terminal()
+    run.go_on(None, Display(run, lines, bar))
+    assert len(lines.text.splitlines()) == 2
+    assert bar.text == ""
+
+
+def test_evaluate_prints_the_accuracy_first(whole, capsys):
+    capsys.readouterr()
+    assert main(["evaluate", str(whole)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    last = metrics(whole)[-1]
+    assert lines[0].startswith(f"{100 * float(last['test_accuracy']):.2f} % of the 50 test images of mnist")
+    assert [line.split()[0] for line in lines[1:]] == ["parameters", "compression", "ranks", "inference"]
+    assert f"{last['evaluation_parameters']} in evaluation" in lines[1]
+    assert lines[2].endswith(f"{100 * float(last['compression']):.2f} %")
+    assert lines[3].endswith(last["ranks"])
+
+
+def test_lines_of_a_dense_net():
+    assert "ranks" not in epoch_line(_epoch(ranks=()), 10, 100)
+    assert epoch_line(_epoch(ranks=(3, 4)), 10, 100).startswith("epoch  2/10  loss 0.5000  test 97.00 %  ranks 3 4, ")
+
+
+def _epoch(**changes):
+    from nn import Epoch
+    from nn.parameters import Parameters
+
+    values = {
+        "epoch": 2,
+        "loss": 0.5,
+        "test_accuracy": 0.97,
+        "ranks": (),
+        "parameters": Parameters(5, 6, 10),
+        "compression": 0.5,
+        "learning_rate": 0.1,
+        "seconds": 2.0,
+    }
+    return Epoch(**values | changes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--model lenet", "unknown model 'lenet': did you mean 'lenet5'? expected one of"),
+        ("--data mnits", "unknown data set 'mnits': did you mean 'mnist'?"),
+        ("--integrator augmented_bug", "unknown integrator 'augmented_bug': did you mean 'augmented-bug'?"),
+        ("--schedule cosin", "unknown schedule 'cosin': did you mean 'cosine'?"),
+        ("--substep rk", "unknown substep 'rk': did you mean 'rk4'?"),
+        ("--backend abacus", "unknown backend 'abacus': expected one of numpy, cupy, torch"),
+        ("--lr 0", "--lr: expected positive and finite, got 0.0"),
+        ("--tau nan", "--tau: expected finite and at least 0, got nan"),
+        ("--batch-size 0", "--batch-size: expected at least 1, got 0"),
+        ("--seed -1", "--seed: expected at least 0, got -1"),
+        ("--rank 0", "--rank: expected at least 1, 'full' or 'none', got 0"),
+        ("--max-rank 2 --min-rank 3", "--max-rank: expected at least min_rank, got 2"),
+        ("--schedule steps", "--milestones: expected some epochs, got none"),
+        ("--rank 5,6", "mlp on mnist: mlp: expected 3 ranks, one per layer, got 2"),
+        ("--validation 200", "mnist has 200 training examples: cannot put 200 of them aside"),
+        ("--data fashion-mnist", "Fashion-MNIST is not in"),
+    ],
+)
+def test_mistakes_are_explained_and_leave_nothing_behind(arguments, message, out, capsys, monkeypatch):
+    monkeypatch.setattr("nn.data.downloads._PROBE_SECONDS", 0.0)
+    assert train(out, *arguments.split()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("nn: ")
+    assert message in said
+    assert len(said.splitlines()) == 1
+    assert sorted(path.name for path in out.parent.iterdir()) == ["data"]
+
+
+def test_a_gpu_that_is_not_there_is_named(out, capsys, monkeypatch):
+    monkeypatch.setattr("matode._array.gpu_available", lambda: (False, "there is no GPU"))
+    assert train(out, "--backend", "cupy") == 2
+    assert capsys.readouterr().err == "nn: there is no GPU\n"
+    assert not out.exists()
+
+
+def test_folders_that_do_not_fit_are_explained(out, whole, tmp_path, capsys):
+    for arguments, message in (
+        (["train", *SMALL], "name a new folder with --out DIR, or go on with a run by --resume DIR"),
+        (["train", "--out", str(out), "--resume", str(whole)], "name a new folder with --out DIR"),
+        (["train", *SMALL, "--out", str(whole)], f"{whole} is there already: continue it with --resume {whole}"),
+        (["train", "--resume", str(whole), "--lr", "3"], f"--resume takes everything from {whole}: leave out --lr"),
+        (["train", "--resume", str(out)], f"{out} is no folder: there is no run in it"),
+        (["evaluate", str(tmp_path)], f"{tmp_path} holds no run: it has no config.json"),
+    ):
+        capsys.readouterr()
+        assert main(arguments) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_an_empty_folder_may_be_there(out):
+    out.mkdir()
+    assert train(out) == 0
+
+
+def test_a_run_without_a_checkpoint_cannot_be_evaluated(out, capsys):
+    Run.create(out, Config.of({"model": "mlp"}))
+    assert main(["evaluate", str(out)]) == 2
+    assert "has no checkpoint yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"matode": "1", "image": [1, 2], "classes": 3, "data_crc32": 1}'], ids=range(4)
+)
+def test_a_damaged_configuration_is_named(content, whole, capsys):
+    (whole / "config.json").write_text(content)
+    assert resume(whole) == 2
+    assert "config.json is damaged" in capsys.readouterr().err
+
+
+def test_other_data_than_before_is_refused(whole, few_images, capsys):
+    path = few_images / NAMES[3]
+    path.write_bytes(idx(np.zeros(50)))
+    assert main(["evaluate", str(whole)]) == 2
+    assert "was made with other data" in capsys.readouterr().err
+
+
+def test_settings_that_do_not_exist_are_refused():
+    with pytest.raises(ConfigError, match="unknown setting 'batchsize': did you mean 'batch_size'"):
+        Config.of({"batchsize": 3})
+
+
+def test_a_loss_that_is_not_finite_names_step_and_layer(out, capsys):
+    assert train(out, "--lr", "1e30") == 1
+    said = capsys.readouterr().err
+    assert "training stopped in epoch 1, step " in said
+    assert " of 7: the loss is " in said
+    assert "layer " in said
+    assert "(Linear)" in said
