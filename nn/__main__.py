@@ -165,7 +165,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     images = where.xp.asarray(run.examples.x_test, dtype=real, device=where.device)
     labels = where.xp.asarray(run.examples.y_test, device=where.device)
     began = time.perf_counter()
-    found = accuracy(run.model, result.Y, images, labels)
+    found = accuracy(run.model, result.Y, images, labels, buffers=result.buffers)
     seconds = time.perf_counter() - began
     parameters = count_parameters(result.Y)
     epochs = f"{len(result.history)} of {run.config.epochs} epochs"

@@ -15,7 +15,7 @@ from matode.substeps import euler, heun, midpoint, rk4
 from matode.truncation import Relative
 from nn import models
 from nn.data import NAMES, Dataset, load
-from nn.layers import Module
+from nn.module import Module
 from nn.schedules import Schedule, constant, cosine, steps
 
 __all__ = ["INTEGRATOR_NAMES", "MODELS", "SCHEDULES", "SUBSTEPS", "Config", "ConfigError"]
@@ -137,12 +137,10 @@ class Config:
         ConfigError
             If the model does not take such images, or a rank does not fit.
         """
-        make = MODELS[self.model]
+        given = None if self.integrator == "dense" else self.rank
+        rank = [_entry(r) for r in given] if isinstance(given, list) else _entry(given)
         try:
-            dense = make(self, image, classes, None)
-            if self.integrator == "dense":
-                return dense
-            return make(self, image, classes, _ranks(self.rank, dense))
+            return MODELS[self.model](self, image, classes, rank)
         except ValueError as error:
             raise ConfigError(f"{self.model} on {self.data}: {error}") from error
 
@@ -167,25 +165,34 @@ Image = tuple[int, int, int]
 
 
 def _mlp(config: Config, image: Image, classes: int, rank: Any) -> Module:
-    return models.mlp((math.prod(image), *[config.width] * (config.depth - 1), classes), rank=rank)
+    return models.mlp_of(config.width, config.depth, inputs=math.prod(image), outputs=classes, rank=rank)
 
 
 def _lenet5(config: Config, image: Image, classes: int, rank: Any) -> Module:
     return models.lenet5(rank, image=image, classes=classes)
 
 
-MODELS: Mapping[str, Callable[[Config, Image, int, Any], Module]] = {"lenet5": _lenet5, "mlp": _mlp}
+def _for_colour(make: Callable[..., Module]) -> Callable[[Config, Image, int, Any], Module]:
+    def made(config: Config, image: Image, classes: int, rank: Any) -> Module:
+        if image != (3, 32, 32):
+            raise ValueError(f"it takes images of 3 x 32 x 32, got {' x '.join(map(str, image))}")
+        return make(rank, classes=classes)
+
+    return made
+
+
+MODELS: Mapping[str, Callable[[Config, Image, int, Any], Module]] = {
+    "mlp": _mlp,
+    "lenet5": _lenet5,
+    "alexnet": _for_colour(models.alexnet),
+    "vgg16": _for_colour(models.vgg16),
+    "resnet20": _for_colour(models.resnet20),
+}
 """The models by name: each takes the configuration, the size of an image, the number of classes and the ranks."""
 
 
-def _ranks(rank: int | str | list[int | str], dense: Any) -> Any:
-    """Return the ranks as the models want them: a number is cut to what fits each layer, the last stays dense."""
-    if isinstance(rank, list):
-        return [None if r == "none" else r for r in rank]
-    if isinstance(rank, str):
-        return None if rank == "none" else rank
-    shapes = [layer._shape for layer in dense.layers if layer.n_blocks]
-    return [*(min(rank, *shape) for shape in shapes[:-1]), None]
+def _entry(rank: int | str | None) -> int | str | None:
+    return None if rank == "none" else rank
 
 
 def _known(what: str, name: Any, names: Iterable[str]) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 from matode._array import finite
 from matode.lowrank import LowRank
-from nn.layers import Module, Sequential
+from nn.containers import Sequential
+from nn.module import Module
+from nn.passes import Pass
 
 __all__ = ["first_non_finite", "layer_of"]
 
@@ -17,7 +19,7 @@ def layer_of(model: Module, block: int | None) -> str | None:
     return next((name for name, _, owned in _layers(model) if block is not None and block in owned), None)
 
 
-def first_non_finite(model: Module, Y: Sequence[Any], x: Any) -> str:
+def first_non_finite(model: Module, Y: Sequence[Any], x: Any, context: Pass | None = None) -> str:
     """Run the network once more and say what is not finite first.
 
     Parameters
@@ -26,6 +28,8 @@ def first_non_finite(model: Module, Y: Sequence[Any], x: Any) -> str:
     Y : sequence of blocks
     x : array
         The batch.
+    context : Pass, optional
+        As for the forward pass.
     """
     if not finite(x):
         return "the input is not finite"
@@ -34,7 +38,7 @@ def first_non_finite(model: Module, Y: Sequence[Any], x: Any) -> str:
             factors = (Y[i].U, Y[i].S, Y[i].V) if isinstance(Y[i], LowRank) else (Y[i],)
             if not all(finite(factor) for factor in factors):
                 return f"a weight of {name} is not finite"
-        x = layer.forward([Y[i] for i in owned], x)
+        x = layer.forward([Y[i] for i in owned], x, *([] if context is None else [context]))
         if not finite(x):
             return f"the output of {name} is not finite"
     return "the outputs of all layers are finite, but too large for the loss"

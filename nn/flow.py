@@ -73,7 +73,7 @@ class GradientFlow:
             self.updated = updated
         self.losses.append(value)
         if not -float("inf") < value < float("inf"):
-            raise NonFiniteError(f"the loss is {value}: {first_non_finite(self.model, Y, self.x)}")
+            raise NonFiniteError(f"the loss is {value}: {first_non_finite(self.model, Y, self.x, self._pass())}")
         return evaluations
 
     def value_and_gradient(self, Y: Sequence[Any]) -> tuple[float, tuple[Evaluation, ...]]:
@@ -88,9 +88,7 @@ class GradientFlow:
         """
         tape = Tape()
         blocks = [tape.variable(block) for block in Y]
-        context = None
-        if self.buffers is not None or self.seed is not None:
-            context = Pass(self.buffers or (), train=True, seed=0 if self.seed is None else self.seed)
+        context = self._pass()
         outputs = self.model.forward(blocks, self.x, *(() if context is None else (context,)))
         loss = self.loss(outputs, self.targets)
         xp = namespace(loss.value)
@@ -98,6 +96,11 @@ class GradientFlow:
         cotangents = tape.gradient(loss, blocks, seed)
         evaluations = tuple(_evaluation(block, c) for block, c in zip(Y, cotangents, strict=True))
         return float(loss.value), evaluations, () if context is None else tuple(context.updated)
+
+    def _pass(self) -> Pass | None:
+        if self.buffers is None and self.seed is None:
+            return None
+        return Pass(self.buffers or (), train=True, seed=0 if self.seed is None else self.seed)
 
 
 def _evaluation(block: Any, cotangent: Any) -> Evaluation:

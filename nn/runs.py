@@ -27,7 +27,7 @@ from matode._array import get_backend, host
 from nn import checkpoint
 from nn.config import Config
 from nn.data import Dataset
-from nn.layers import Module
+from nn.module import Module
 from nn.train import Epoch, TrainingResult, steps_per_epoch, training
 
 __all__ = ["Run", "RunError"]

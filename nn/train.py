@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from matode._array import Array, Backend, default_rng, get_backend, host
 from matode.protocols import Integrator, NonFiniteError, State
+from nn.activations import Dropout
 from nn.diagnosis import layer_of
 from nn.flow import GradientFlow
 from nn.losses import Loss, correct, cross_entropy
-from nn.module import Module
+from nn.module import Module, initial_buffers, leaves
 from nn.parameters import Parameters, count_parameters, ranks
+from nn.passes import Pass
 from nn.schedules import Schedule, constant
 
 __all__ = ["Epoch", "Examples", "TrainingResult", "accuracy", "steps_per_epoch", "train", "training"]
@@ -103,6 +105,8 @@ class TrainingResult:
         Steps made in the epoch that is not finished yet.
     loss_sum : float
         Sum of the losses of the examples seen in that epoch.
+    buffers : tuple of arrays
+        Running statistics of batch normalisation.
     """
 
     Y: State
@@ -111,6 +115,7 @@ class TrainingResult:
     t: float = 0.0
     step: int = 0
     loss_sum: float = 0.0
+    buffers: tuple[Array, ...] = ()
 
 
 def train(
@@ -244,6 +249,7 @@ def training(
     aside: Any = data  # a validation part may be there
     held = sent(aside.x_validation, aside.y_validation) if len(getattr(data, "x_validation", ())) else None
     factor = constant if schedule is None else schedule
+    drops = any(isinstance(layer, Dropout) for layer in leaves(model))
     examples = int(x_train.shape[0])
     batches = _batches(examples, batch_size)
     seconds = 0.0
@@ -255,7 +261,8 @@ def training(
             began = time.perf_counter()
             rows = order[part]
             x, targets = where.xp.take(x_train, rows, axis=0), where.xp.take(y_train, rows, axis=0)
-            flow = GradientFlow(model, x, targets, loss)
+            masks = (seed, 3, epoch, k) if drops else None
+            flow = GradientFlow(model, x, targets, loss, buffers=result.buffers or None, seed=masks)
             h = lr * factor(epoch + k / len(batches))
             try:
                 step = integrator.step(flow, result.t, h, result.Y, result.memory)
@@ -268,7 +275,8 @@ def training(
                     error.block,
                 ) from error
             total = result.loss_sum + flow.losses[0] * int(rows.shape[0])
-            result = TrainingResult(State(step.Y), result.history, step.memory, result.t + h, k + 1, total)
+            t, buffers = result.t + h, flow.updated or result.buffers
+            result = TrainingResult(State(step.Y), result.history, step.memory, t, k + 1, total, buffers)
             seconds += time.perf_counter() - began
             if k + 1 == len(batches):
                 seconds *= len(batches) / len(left)
@@ -276,15 +284,15 @@ def training(
                 record = Epoch(
                     epoch=epoch + 1,
                     loss=total / examples,
-                    test_accuracy=accuracy(model, result.Y, *test),
+                    test_accuracy=accuracy(model, result.Y, *test, buffers=buffers),
                     ranks=ranks(result.Y),
                     parameters=parameters,
                     compression=parameters.compression,
                     learning_rate=h,
                     seconds=seconds,
-                    validation_accuracy=None if held is None else accuracy(model, result.Y, *held),
+                    validation_accuracy=held and accuracy(model, result.Y, *held, buffers=buffers),
                 )
-                result = TrainingResult(result.Y, (*result.history, record), result.memory, result.t)
+                result = replace(result, history=(*result.history, record), step=0, loss_sum=0.0)
                 seconds = 0.0
             yield result
 
@@ -294,10 +302,25 @@ def steps_per_epoch(data: Examples, batch_size: int) -> int:
     return -(-len(data.x_train) // batch_size)
 
 
-def accuracy(model: Module, Y: Sequence[Any], x: Array, labels: Array, *, batch_size: int = 1000) -> float:
-    """Return the share of examples whose largest output is at their label; nothing is recorded for gradients."""
+def accuracy(
+    model: Module,
+    Y: Sequence[Any],
+    x: Array,
+    labels: Array,
+    *,
+    batch_size: int = 1000,
+    buffers: Sequence[Array] = (),
+) -> float:
+    """Return the share of examples whose largest output is at their label; nothing is recorded for gradients.
+
+    A network with batch normalisation needs its running statistics as ``buffers``, see :class:`TrainingResult`.
+    """
     parts = _batches(int(x.shape[0]), batch_size)
-    return sum(correct(model.forward(Y, x[part, ...]), labels[part]) for part in parts) / int(x.shape[0])
+
+    def outputs(part: slice) -> Any:
+        return model.forward(Y, x[part, ...], *([Pass(buffers)] if buffers else []))
+
+    return sum(correct(outputs(part), labels[part]) for part in parts) / int(x.shape[0])
 
 
 def _batches(examples: int, size: int) -> list[slice]:
@@ -308,11 +331,10 @@ def _start(
     model: Module, start: TrainingResult | Sequence[Any] | None, seed: int, backend: Backend, dtype: str
 ) -> TrainingResult:
     """Return what to go on from: given weights, or new ones."""
-    if isinstance(start, TrainingResult):
-        return start
-    if start is not None:
-        return TrainingResult(State(start), ())
-    return TrainingResult(model.init(default_rng((seed, 0)), backend, dtype), ())
+    if not isinstance(start, TrainingResult):
+        Y = model.init(default_rng((seed, 0)), backend, dtype) if start is None else State(start)
+        start = TrainingResult(Y, ())
+    return start if start.buffers else replace(start, buffers=initial_buffers(model, backend, dtype))
 
 
 def _check(epochs: int, lr: float, batch_size: int, data: Examples) -> None:
