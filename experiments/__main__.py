@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"experiments: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("experiments: interrupted, nothing was stored", file=sys.stderr)
+        kept = "the same command goes on from here" if experiment.resumable else "nothing was stored"
+        print(f"experiments: interrupted, {kept}", file=sys.stderr)
         return 130
     if there and not options.again:
         print(f"{run.folder} is finished already (made {run.environment['date']}); --again makes it anew")

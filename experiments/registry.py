@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from experiments import convergence, mnist_mlp, published_defect
+from experiments import convergence, lenet5, mnist_mlp, published_defect
 from experiments.progress import Progress
 
 __all__ = ["EXPERIMENTS", "Experiment", "get"]
@@ -32,6 +32,8 @@ class Experiment:
         The two presets, of one type.
     seconds : (float, float)
         What the quick and the full preset take on two cores of a laptop.
+    resumable : bool
+        Whether ``run`` goes on from the files that it finds in its folder: an interrupted run then keeps them.
     version : int
         To be raised when the stored columns change meaning: older results then do not count as finished.
     """
@@ -42,6 +44,7 @@ class Experiment:
     quick: Any
     full: Any
     seconds: tuple[float, float]
+    resumable: bool = False
     version: int = 1
 
     def preset(self, quick: bool) -> Any:
@@ -81,6 +84,15 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 published_defect.QUICK,
                 published_defect.FULL,
                 seconds=(35, 80),
+            ),
+            Experiment(
+                "lenet5",
+                "LeNet5 within the parameter budgets of the paper's table: low-rank recipes and dense, several seeds",
+                lenet5.run,
+                lenet5.QUICK,
+                lenet5.FULL,
+                seconds=(15, 10_000),
+                resumable=True,
             ),
         )
     }

@@ -2,7 +2,8 @@
 
 ``NAME/config.json`` (experiment, version, preset, backend, settings), ``NAME/environment.json`` and the CSV files
 of the experiment. The folder of a quick run is called ``NAME-quick``. A run that fails leaves what it had in
-``NAME.failed``.
+``NAME.failed``. A resumable experiment that was interrupted leaves it in ``.NAME.unfinished``, and goes on from there
+when it is run again with the same settings.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def execute(
         )
 
     out.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=out))
+    work = _workplace(folder, config, fresh=again) if experiment.resumable else _temporary(folder)
     began = time.perf_counter()
     try:
         experiment.run(settings, work, progress, backend)
@@ -135,13 +136,32 @@ def execute(
         _move(work, folder.with_name(f"{folder.name}.failed"))
         raise
     except BaseException:  # interrupted by the user
-        shutil.rmtree(work, ignore_errors=True)
+        if not experiment.resumable:
+            shutil.rmtree(work, ignore_errors=True)
         raise
     _move(work, folder)
     finished = find(experiment, quick, out)
     if finished is None:
         raise RuntimeError(f"{folder} vanished while it was written")
     return finished
+
+
+def _temporary(folder: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+
+
+def _workplace(folder: Path, config: dict[str, Any], *, fresh: bool) -> Path:
+    """Return the folder that an interrupted run with the same configuration left, or a new one of that name."""
+    work = folder.with_name(f".{folder.name}.unfinished")
+    try:
+        same = json.loads((work / "config.json").read_text()) == config
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        same = False
+    if fresh or not same:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        _write_json(work / "config.json", config)
+    return work
 
 
 def _move(work: Path, folder: Path) -> None:

@@ -239,6 +239,33 @@ def test_an_interrupted_run_leaves_nothing_and_the_old_one_stays(counted, tmp_pa
     assert runs.find(experiment, False, tmp_path).settings["value"] == 9
 
 
+def test_an_interrupted_run_of_a_resumable_experiment_goes_on(counted, tmp_path, monkeypatch, capsys):
+    experiment, _ = counted
+    calls = []
+
+    def run(settings, folder, report, backend):
+        calls.append((settings.value, (folder / "half.csv").exists()))
+        tables.write(folder / "half.csv", [{"value": settings.value}])
+        if len(calls) < 4:
+            raise KeyboardInterrupt
+
+    experiment = dataclasses.replace(experiment, run=run, resumable=True)
+    for value, again in ((1, False), (1, False), (2, False)):
+        with pytest.raises(KeyboardInterrupt):
+            runs.execute(experiment, Wanted(value=value), out=tmp_path, again=again)
+    assert [path.name for path in tmp_path.iterdir()] == [".counted.unfinished"]
+    runs.execute(experiment, Wanted(value=2), out=tmp_path)
+    assert calls == [(1, False), (1, True), (2, False), (2, True)]
+    assert [path.name for path in tmp_path.iterdir()] == ["counted"]
+    monkeypatch.setattr(cli, "get", lambda name: dataclasses.replace(experiment, run=_interrupted))
+    assert cli.main(["run", "counted", "--again", "--out", str(tmp_path)]) == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+
+
+def _interrupted(*arguments):
+    raise KeyboardInterrupt
+
+
 # small parts
 
 
