@@ -14,9 +14,11 @@ import importlib
 import math
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import array_api_compat
+import array_api_compat.numpy as _numpy
 import numpy as host
 from array_api_compat import device as device_of
 from array_api_compat import is_array_api_obj as is_array
@@ -67,6 +69,8 @@ class Backend(NamedTuple):
 
 def namespace(*arrays: Array) -> Any:
     """Return the (compatible) array namespace that all ``arrays`` share."""
+    if arrays and all(type(x) is host.ndarray for x in arrays):
+        return _numpy  # asked so often that the general answer, 1 us an array, shows in small problems
     return array_api_compat.array_namespace(*arrays)
 
 
@@ -149,12 +153,19 @@ def is_gpu(x: Array) -> bool:
 
 def is_complex(x: Array) -> bool:
     """Whether ``x`` has a complex dtype."""
-    return bool(namespace(x).isdtype(x.dtype, "complex floating"))
+    return _kind(type(x), x.dtype) == "complex"  # type: ignore[arg-type]
 
 
 def is_floating(x: Array) -> bool:
     """Whether ``x`` has a real or complex floating-point dtype."""
-    return bool(namespace(x).isdtype(x.dtype, ("real floating", "complex floating")))
+    return _kind(type(x), x.dtype) in ("float", "complex")  # type: ignore[arg-type]
+
+
+@cache
+def _kind(library: type, dtype: Any) -> str:  # asked in every product: the libraries' own answers take 3 us
+    """Return "float", "complex" or "other"; ``library`` only keeps the dtypes of two libraries apart."""
+    name = str(dtype)
+    return next((kind for kind in ("complex", "float") if kind in name), "other")
 
 
 def as_dtype(x: Array, dtype: Any) -> Array:
@@ -205,9 +216,15 @@ def scalar(c: Any) -> Any:
 
 def is_sparse(A: Any) -> bool:
     """Whether ``A`` is a sparse matrix or array of SciPy, or of CuPy."""
+    return _is_sparse_type(type(A))  # type: ignore[arg-type]
+
+
+@cache
+def _is_sparse_type(cls: type) -> bool:
     for library in ("scipy.sparse", "cupyx.scipy.sparse"):
         module = sys.modules.get(library)
-        if module is not None and module.issparse(A):
+        bases = tuple(getattr(module, name) for name in ("spmatrix", "sparray") if hasattr(module, name))
+        if issubclass(cls, bases):
             return True
     return False
 

@@ -273,6 +273,8 @@ class Sum(Lazy):
 
 def is_evaluation(value: Any) -> bool:
     """Whether ``value`` has the actions of an :class:`~matode.protocols.Evaluation`."""
+    if isinstance(value, Lazy):
+        return True
     return all(callable(getattr(value, name, None)) for name in ("right", "left", "galerkin", "full"))
 
 

@@ -19,46 +19,76 @@ of an augmented basis, all start from the same matrix, and one evaluation serves
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from matode._array import Array, as_dtype, eye_like, finite, mH, overflowing
+from matode._array import Array, adjoint, apply, as_dtype, eye_like, finite, mH, overflowing
 from matode.linalg import qr
 from matode.lowrank import LowRank
-from matode.protocols import Block, Evaluation, Field, NonFiniteError, Rhs, State, Substep
+from matode.protocols import Block, Evaluation, Field, NonFiniteError, State, Substep
+from matode.reuse import Products
 
-__all__ = ["from_k", "from_l", "full_flow", "k_flow", "k_rhs", "l_flow", "l_rhs", "s_flow", "s_rhs", "with_cores"]
+__all__ = [
+    "Motion",
+    "from_k",
+    "from_l",
+    "full_flow",
+    "k_flow",
+    "k_rhs",
+    "l_flow",
+    "l_rhs",
+    "reusing",
+    "s_flow",
+    "s_rhs",
+    "with_cores",
+]
 
 Blocks = tuple[Array, ...]
 
 
+def reusing(Y: Sequence[Block]) -> State:
+    """Return the same state, whose products with its bases are formed once in the step that begins here.
+
+    The bases must be orthonormal. A block that came back from this function stays as it is.
+    """
+    return State(_reusing(y) if isinstance(y, LowRank) else y for y in Y)
+
+
+def _reusing(y: LowRank) -> LowRank:
+    if y.products is not None:
+        return y
+    products = Products()
+    U, S, V = y.U, y.S, y.V
+    return LowRank.moving(products.hold(U), S, products.hold(V), products)
+
+
 def k_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
     """Return F V per low-rank block, F itself per dense block."""
-    return tuple(_act(f, y, lambda f, y: f.right(y.V)) for f, y in zip(F, Y, strict=True))
+    return _moves(_K, F, Y)
 
 
 def l_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
     """Return F* U per low-rank block, F itself per dense block."""
-    return tuple(_act(f, y, lambda f, y: f.left(y.U)) for f, y in zip(F, Y, strict=True))
+    return _moves(_L, F, Y)
 
 
 def s_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
     """Return U* F V per low-rank block, F itself per dense block."""
-    return tuple(_act(f, y, lambda f, y: f.galerkin(y.U, y.V)) for f, y in zip(F, Y, strict=True))
+    return _moves(_S, F, Y)
 
 
 def k_flow(
     field: Field, t: float, h: float, Y: Sequence[Block], substep: Substep, first: Blocks | None = None
 ) -> Blocks:
     """Solve ``K' = F(t, K V*) V`` from t to t + h and return K(t + h), or the dense block, per block."""
-    return _flow("K", field, t, h, Y, substep, first, lambda y: y.U @ y.S, lambda y, K: LowRank(K, None, y.V), k_rhs)
+    return _moved(Motion(_K, field, reusing(Y)), t, h, substep, first)
 
 
 def l_flow(
     field: Field, t: float, h: float, Y: Sequence[Block], substep: Substep, first: Blocks | None = None
 ) -> Blocks:
     """Solve ``L' = F(t, U L*)* U`` from t to t + h and return L(t + h), or the dense block, per block."""
-    return _flow(
-        "L", field, t, h, Y, substep, first, lambda y: y.V @ mH(y.S), lambda y, L: LowRank(y.U, None, L), l_rhs
-    )
+    return _moved(Motion(_L, field, reusing(Y)), t, h, substep, first)
 
 
 def s_flow(
@@ -75,12 +105,109 @@ def s_flow(
 
     ``sign=-1`` is the S-step of projector splitting: it runs against the field, while the time inside F goes forward.
     """
+    return _moved(Motion(_S, field, reusing(Y), sign), t, h, substep, first)
 
-    def rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
-        moves = s_rhs(F, Y)
-        return moves if sign == 1.0 else tuple(sign * move for move in moves)
 
-    return _flow("S", field, t, h, Y, substep, first, lambda y: y.S, lambda y, S: LowRank(y.U, S, y.V), rhs)
+def full_flow(
+    field: Field, t: float, h: float, Y: Sequence[Block], substep: Substep, first: Blocks | None = None
+) -> Blocks:
+    """Solve ``Y' = F(t, Y)`` itself from t to t + h and return every block as a dense array: for baselines only."""
+    return _moved(Motion(_FULL, field, State(Y)), t, h, substep, first)
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """What moves in a flow, and how.
+
+    ``start(y)`` is the factor of a block that moves, ``lift(y, Z)`` the block with that factor in its place,
+    ``action(f, y)`` the factor's derivative, and ``restricted(y, A, B)`` the pair (X, R) for which the part ``A Y + Y
+    B`` of the field moves it by ``X Z + Z R``.
+    """
+
+    name: str
+    start: Callable[[LowRank], Array]
+    lift: Callable[[LowRank, Array], LowRank]
+    action: Callable[[Evaluation, LowRank], Array]
+    restricted: Callable[[LowRank, Any, Any], tuple[Any, Any]]
+
+
+_K = _Flow(
+    "K",
+    lambda y: y.U @ y.S,
+    lambda y, K: LowRank.moving(K, None, y.V, y.products),
+    lambda f, y: f.right(y.V),
+    lambda y, A, B: (A, None if B is None else _inner(y.V, B, y)),
+)
+_L = _Flow(
+    "L",
+    lambda y: y.V @ mH(y.S),
+    lambda y, L: LowRank.moving(y.U, None, L, y.products),
+    lambda f, y: f.left(y.U),
+    lambda y, A, B: (None if B is None else adjoint(B), None if A is None else mH(_inner(y.U, A, y))),
+)
+_S = _Flow(
+    "S",
+    lambda y: y.S,
+    lambda y, S: LowRank.moving(y.U, S, y.V, y.products),
+    lambda f, y: f.galerkin(y.U, y.V),
+    lambda y, A, B: (None if A is None else _inner(y.U, A, y), None if B is None else _inner(y.V, B, y)),
+)
+_FULL = _Flow(
+    "dense",
+    LowRank.to_dense,
+    lambda y, Z: LowRank(Z, None, eye_like(Z.shape[1], Z)),
+    lambda f, y: f.full(),
+    lambda y, A, B: (A, B),
+)
+
+
+def _inner(U: Array, A: Any, y: LowRank) -> Array:
+    """Return ``U* A U``."""
+    return mH(U) @ as_dtype(apply(A, U) if y.products is None else y.products.image(A, U), U.dtype)
+
+
+def _moves(flow: _Flow, F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
+    """Return the action on each low-rank block, or the values of a dense block, in the block's dtype."""
+    return tuple(
+        [
+            as_dtype(flow.action(f, y) if isinstance(y, LowRank) else f.full(), y.dtype)
+            for f, y in zip(F, Y, strict=True)
+        ]
+    )
+
+
+class Motion:
+    """The right-hand side ``f(t, Z)`` of one flow, Z being what moves of each block.
+
+    A substep calls it; one that treats a linear part of the field on its own also asks for ``restricted``.
+    """
+
+    def __init__(self, flow: _Flow, field: Field, Y: State, sign: float = 1.0) -> None:
+        self._flow, self._field, self._sign = flow, field, sign
+        self.name, self.Y = flow.name, Y
+
+    def start(self) -> Blocks:
+        """Return what moves, at the start."""
+        return tuple([self._flow.start(y) if isinstance(y, LowRank) else y for y in self.Y])
+
+    def __call__(self, t: float, Z: Blocks) -> Blocks:
+        """Return the derivative of Z at time t."""
+        lift = self._flow.lift
+        state = State([lift(y, z) if isinstance(y, LowRank) else z for y, z in zip(self.Y, Z, strict=True)])
+        moves = _moves(self._flow, self._field(t, state), self.Y)
+        return moves if self._sign == 1.0 else tuple(self._sign * move for move in moves)
+
+    def restricted(self, i: int, A: Any, B: Any) -> tuple[Any, Any]:
+        """Return (X, R) for which the part ``A Y + Y B`` of the field moves the unknown of block i by ``X Z + Z R``.
+
+        A and B are arrays, sparse matrices or operators, or None for zero, and so are X and R. In the K-flow X is A
+        and R is V* B V; in the L-flow they are B* and U* A* U; in the S-flow both are small.
+        """
+        y = self.Y[i]
+        X, R = self._flow.restricted(y, A, B) if isinstance(y, LowRank) else (A, B)
+        if self._sign == 1.0:
+            return X, R
+        return None if X is None else self._sign * X, None if R is None else self._sign * R
 
 
 def with_cores(Y: Sequence[Block], S: Sequence[Array]) -> State:
@@ -104,72 +231,39 @@ def from_l(Y: Sequence[Block], L: Sequence[Array]) -> State:
     return State(blocks)
 
 
-def full_flow(
-    field: Field, t: float, h: float, Y: Sequence[Block], substep: Substep, first: Blocks | None = None
-) -> Blocks:
-    """Solve ``Y' = F(t, Y)`` itself from t to t + h and return every block as a dense array: for baselines only."""
-
-    def rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
-        return tuple(as_dtype(f.full(), y.dtype) for f, y in zip(F, Y, strict=True))
-
-    def lift(y: LowRank, Z: Array) -> LowRank:
-        return LowRank(Z, None, eye_like(Z.shape[1], Z))
-
-    return _flow("dense", field, t, h, Y, substep, first, LowRank.to_dense, lift, rhs)
-
-
-def _act(f: Evaluation, y: Block, action: Callable[[Evaluation, LowRank], Array]) -> Array:
-    """Return the action on a low-rank block, or the values of a dense block, in the block's dtype."""
-    return as_dtype(action(f, y) if isinstance(y, LowRank) else f.full(), y.dtype)
-
-
-def _flow(
-    name: str,
-    field: Field,
-    t: float,
-    h: float,
-    Y: Sequence[Block],
-    substep: Substep,
-    first: Blocks | None,
-    start: Callable[[LowRank], Array],
-    lift: Callable[[LowRank, Array], LowRank],
-    rhs: Callable[[Sequence[Evaluation], Sequence[Block]], Blocks],
-) -> Blocks:
-    """Run one substep on the moving factors; everything a flow is, is in ``start``, ``lift`` and ``rhs``."""
-
-    def f(s: float, Z: Blocks) -> Blocks:
-        state = State(lift(y, z) if isinstance(y, LowRank) else z for y, z in zip(Y, Z, strict=True))
-        return rhs(field(s, state), Y)
-
-    Z = tuple(start(y) if isinstance(y, LowRank) else y for y in Y)
+def _moved(f: Motion, t: float, h: float, substep: Substep, first: Blocks | None) -> Blocks:
+    """Run one substep on what moves."""
+    Z = f.start()
     moved = substep(f, t, h, Z, first)
     if not all(finite(z) for z in moved):
-        raise _diagnosis(name, f, t, h, Y, Z, substep)
+        raise _diagnosis(f, t, h, Z, substep)
     return moved
 
 
-def _diagnosis(
-    name: str, f: Rhs, t: float, h: float, Y: Sequence[Block], Z: Blocks, substep: Substep
-) -> NonFiniteError:
+def _diagnosis(f: Motion, t: float, h: float, Z: Blocks, substep: Substep) -> NonFiniteError:
     """Run the substep once more, watching F, and say whether F gave NaN or inf or the step ran away."""
-
-    def watched(s: float, W: Blocks) -> Blocks:
-        values = f(s, W)
-        for i, value in enumerate(values):
-            if not finite(value) and not overflowing(W):
-                raise NonFiniteError(f"F returned NaN or inf at t = {s:g}, in block {i} ({shape(Y[i])})", i)
-        return values
-
-    def shape(y: Block) -> str:
-        return " x ".join(map(str, y.shape))
-
     try:
-        moved = substep(watched, t, h, Z)
+        moved = substep(_Watched(f._flow, f._field, f.Y, f._sign), t, h, Z)
     except NonFiniteError as error:
         return error
     i = next((i for i, z in enumerate(moved) if not finite(z)), 0)
     return NonFiniteError(
-        f"the {name}-step from t = {t:g} with h = {h:g} ran away to NaN or inf in block {i} ({shape(Y[i])}): it is "
+        f"the {f.name}-step from t = {t:g} with h = {h:g} ran away to NaN or inf in block {i} ({_size(f.Y[i])}): it is "
         "unstable, try a smaller h",
         i,
     )
+
+
+class _Watched(Motion):
+    """A right-hand side that stops where F gives NaN or inf at finite values."""
+
+    def __call__(self, t: float, Z: Blocks) -> Blocks:
+        values = super().__call__(t, Z)
+        for i, value in enumerate(values):
+            if not finite(value) and not overflowing(Z):
+                raise NonFiniteError(f"F returned NaN or inf at t = {t:g}, in block {i} ({_size(self.Y[i])})", i)
+        return values
+
+
+def _size(y: Block) -> str:
+    return " x ".join(map(str, y.shape))

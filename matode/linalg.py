@@ -60,22 +60,29 @@ def complement(U: Array, X: Array) -> Array:
     room = min(X.shape[1], U.shape[0] - U.shape[1])
     if room <= 0:
         return X[:, :0]
-    size = float(xp.linalg.matrix_norm(X))
+    size = _norm(X)
     if not size < 1e15:  # squares of the entries must not overflow
         X = X * (1.0 / float(xp.max(xp.abs(X))))
-        size = float(xp.linalg.matrix_norm(X))
+        size = _norm(X)
     N = X - U @ (mH(U) @ X)
     floor = 2.0 * math.sqrt(X.shape[1]) * eps(X) * size
     if room == X.shape[1]:
         Q = _cholesky_qr(N, floor)
         if Q is not None:
-            Q = _cholesky_qr(Q - U @ (mH(U) @ Q), _KEPT, _KEPT)
+            Q = _polished(U, Q)
             if Q is not None:
                 return Q
     return _deflated(U, N, room, floor)
 
 
-def _cholesky_qr(N: Array, floor: float, pivot: float = _SMALLEST_PIVOT) -> Array | None:
+def _norm(X: Array) -> float:
+    """Return the Frobenius norm, in one pass."""
+    xp = namespace(X)
+    x = xp.reshape(X, (-1,))
+    return math.sqrt(float(_real(xp.vecdot(x, x))))
+
+
+def _cholesky_qr(N: Array, floor: float) -> Array | None:
     """Return Q of ``N = Q R`` by one Cholesky QR, or None where N is too ill-conditioned, or a column too small.
 
     The small matrices are in double precision also where N is in single.
@@ -86,17 +93,36 @@ def _cholesky_qr(N: Array, floor: float, pivot: float = _SMALLEST_PIVOT) -> Arra
     d = _real(xp.linalg.diagonal(G))
     if not float(xp.min(d)) > floor**2:
         return None
-    scale = 1.0 / xp.sqrt(d)
+    scale = as_dtype(1.0 / xp.sqrt(d), G.dtype)
     try:
-        R = xp.linalg.cholesky(G * as_dtype(scale[:, None] * scale[None, :], G.dtype))
+        R = mH(xp.linalg.cholesky((scale[:, None] * G) * scale[None, :]))
     except (host.linalg.LinAlgError, RuntimeError):  # RuntimeError is torch's
         return None
     # unit columns: the smallest pivot bounds the condition number; what is lost is repaired by the second round
     smallest = float(xp.min(_real(xp.linalg.diagonal(R))))
-    if not smallest > pivot:  # also where CuPy's Cholesky gave NaN instead of an exception
+    if not smallest > _SMALLEST_PIVOT:  # also where CuPy's Cholesky gave NaN instead of an exception
         return None
-    inverse = as_dtype(scale, G.dtype)[:, None] * mH(xp.linalg.inv(R))
-    return N @ as_dtype(inverse, N.dtype)
+    return N @ as_dtype(scale[:, None] * xp.linalg.inv(R), N.dtype)
+
+
+def _polished(U: Array, Q: Array) -> Array | None:
+    """Return nearly orthonormal columns made orthonormal, and orthogonal to U, to rounding; None where they are not.
+
+    The second projection and the second Cholesky QR in one: the Gram matrix of what the projection leaves is known from
+    its parts. Where it is close to the identity, the series of its inverse root needs no factorisation.
+    """
+    xp = namespace(Q)
+    inside = mH(U) @ Q
+    one = eye_like(Q.shape[1], Q)
+    G = mH(Q) @ Q - mH(inside) @ inside
+    defect = float(xp.max(xp.abs(G - one))) * Q.shape[1]
+    if defect <= 0.5 * math.sqrt(eps(Q)):
+        T = 1.5 * one - 0.5 * G
+    elif defect <= 0.5:
+        T = as_dtype(xp.linalg.inv(mH(xp.linalg.cholesky(as_dtype(G, _double(G))))), G.dtype)
+    else:
+        return None
+    return Q @ T - U @ (inside @ T)
 
 
 def _double(X: Array) -> Any:

@@ -32,17 +32,55 @@ from matode._array import (
 )
 from matode.entrywise import power
 from matode.evaluations import Lazy, Operator
+from matode.reuse import Products
 from matode.truncation import Truncation
 
 __all__ = ["LowRank"]
 
+_set = object.__setattr__
+
 
 class _Term(NamedTuple):
-    """One product U S V*; S is None for the identity."""
+    """One product U S V*; S is None for the identity.
+
+    ``products`` marks what comes from a matrix that a step moves: other terms are fixed as a whole.
+    """
 
     U: Array
     S: Array | None
     V: Array
+    products: Products | None = None
+
+    def right(self, X: Array, products: Products | None) -> Array:
+        """Return ``U S V* X``."""
+        U, S, V = self[:3]
+        if products is None:
+            return U @ _core_times(S, mH(V) @ X)
+        if self.products is None:
+            return products.remembered(("right", *map(id, (U, S, V, X))), (U, S, V, X), lambda: self.right(X, None))
+        core = _product(S, products.gram(V, X))
+        return U if core is None else U @ core
+
+    def left(self, X: Array, products: Products | None) -> Array:
+        """Return ``V S* U* X``."""
+        U, S, V = self[:3]
+        if products is None:
+            return V @ _core_times(None if S is None else mH(S), mH(U) @ X)
+        if self.products is None:
+            return products.remembered(("left", *map(id, (U, S, V, X))), (U, S, V, X), lambda: self.left(X, None))
+        core = _product(None if S is None else mH(S), products.gram(U, X))
+        return V if core is None else V @ core
+
+    def galerkin(self, W: Array, X: Array, products: Products | None) -> Array:
+        """Return ``W* U S V* X``."""
+        U, S, V = self[:3]
+        if products is None:
+            return (mH(W) @ U) @ _core_times(S, mH(V) @ X)
+        if self.products is None:
+            key = ("galerkin", *map(id, (U, S, V, W, X)))
+            return products.remembered(key, (U, S, V, W, X), lambda: self.galerkin(W, X, None))
+        core = _product(products.gram(W, U), _product(S, products.gram(V, X)))
+        return eye_like(X.shape[1], X) if core is None else core
 
 
 class LowRank(Lazy):
@@ -87,8 +125,8 @@ class LowRank(Lazy):
         self._set(_checked(U, S, V))
 
     def _set(self, *terms: _Term) -> None:
-        object.__setattr__(self, "_terms", terms)
-        object.__setattr__(self, "shape", (int(terms[0].U.shape[0]), int(terms[0].V.shape[0])))
+        _set(self, "_terms", terms)
+        _set(self, "shape", (int(terms[0].U.shape[0]), int(terms[0].V.shape[0])))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LowRank cannot be changed: make a new one instead of setting {name!r}")
@@ -145,14 +183,20 @@ class LowRank(Lazy):
         U, V, P, Q = (_haar(rng, k, rank, backend, dtype) for k in (m, n, rank, rank))
         return cls(U, (P * from_host(s, P, P.dtype)[None, :]) @ mH(Q), V)
 
-    @cached_property
+    @property
     def _joined(self) -> _Term:
         """The factors, put side by side where the value is a sum."""
+        if len(self._terms) == 1 and self._terms[0].S is not None:
+            return self._terms[0]
+        return self._side_by_side
+
+    @cached_property
+    def _side_by_side(self) -> _Term:
         if len(self._terms) == 1:
-            U, S, V = self._terms[0]
-            return _Term(U, eye_like(U.shape[1], U) if S is None else S, V)
+            U, _, V, products = self._terms[0]
+            return _Term(U, eye_like(U.shape[1], U), V, products)
         xp = namespace(self.head)
-        cores = [eye_like(U.shape[1], U) if S is None else S for U, S, V in self._terms]
+        cores = [eye_like(t.U.shape[1], t.U) if t.S is None else t.S for t in self._terms]
         widths = [S.shape[1] for S in cores]
         rows = []
         for i, S in enumerate(cores):
@@ -183,12 +227,28 @@ class LowRank(Lazy):
     @property
     def terms(self) -> tuple[tuple[Array, Array | None, Array], ...]:
         """The products U S V* whose sum the value is, as (U, S, V) with None for the identity."""
-        return self._terms
+        return tuple(term[:3] for term in self._terms)
 
     @property
     def head(self) -> Array:
         """The first left factor: an array to ask for dtype, device and namespace, without joining a sum."""
         return self._terms[0].U
+
+    @property
+    def products(self) -> Products | None:
+        """What the step that moves this matrix remembers; None outside of a step."""
+        for term in self._terms:
+            if term.products is not None:
+                return term.products
+        return None
+
+    @classmethod
+    def moving(cls, U: Array, S: Array | None, V: Array, products: Products | None) -> LowRank:
+        """Return ``U S V*`` as the matrix that a step moves: it holds some of the factors in ``products``.
+
+        The factors are not checked: they must fit.
+        """
+        return cls._of(_Term(U, S, V, products))
 
     @property
     def rank(self) -> int:
@@ -211,7 +271,7 @@ class LowRank(Lazy):
     @property
     def mH(self) -> LowRank:
         """The conjugate transpose."""
-        return LowRank._of(*(_Term(V, None if S is None else mH(S), U) for U, S, V in self._terms))
+        return LowRank._of(*(_Term(V, None if S is None else mH(S), U, P) for U, S, V, P in self._terms))
 
     @property
     def mT(self) -> LowRank:
@@ -226,7 +286,7 @@ class LowRank(Lazy):
             return self
         xp = namespace(self.head)
         return LowRank._of(
-            *(_Term(xp.conj(U), None if S is None else xp.conj(S), xp.conj(V)) for U, S, V in self._terms)
+            *(_Term(xp.conj(U), None if S is None else xp.conj(S), xp.conj(V)) for U, S, V, _ in self._terms)
         )
 
     def astype(self, dtype: Any) -> LowRank:
@@ -234,29 +294,32 @@ class LowRank(Lazy):
         return LowRank._of(
             *(
                 _Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype))
-                for U, S, V in self._terms
+                for U, S, V, _ in self._terms
             )
         )
 
     def right(self, V: Array) -> Array:
         """Return ``Y @ V`` as a dense (m, k) array, for a thin ``V`` of shape (n, k)."""
         Y, V = self._promoted(V)
-        return reduce(add, (t.U @ _core_times(t.S, mH(t.V) @ V) for t in Y._terms))
+        products = Y.products
+        return reduce(add, [t.right(V, products) for t in Y._terms])
 
     def left(self, U: Array) -> Array:
         """Return ``Y* @ U`` as a dense (n, k) array, for a thin ``U`` of shape (m, k)."""
         Y, U = self._promoted(U)
-        return reduce(add, (t.V @ _core_times(None if t.S is None else mH(t.S), mH(t.U) @ U) for t in Y._terms))
+        products = Y.products
+        return reduce(add, [t.left(U, products) for t in Y._terms])
 
     def galerkin(self, U: Array, V: Array) -> Array:
         """Return ``U* @ Y @ V``, (k, l)."""
         Y, U = self._promoted(U)
         Y, V = Y._promoted(V)
-        return reduce(add, ((mH(U) @ t.U) @ _core_times(t.S, mH(t.V) @ V) for t in Y._terms))
+        products = Y.products
+        return reduce(add, [t.galerkin(U, V, products) for t in Y._terms])
 
     def _promoted(self, X: Array) -> tuple[LowRank, Array]:
         """Return the value and X in the dtype that products of the two have: not every library promotes by itself."""
-        if X.dtype == self.dtype:
+        if X.dtype == self.head.dtype:
             return self, X
         dtype = namespace(X, self.head).result_type(X, self.head)
         return (self if self.dtype == dtype else self.astype(dtype)), as_dtype(X, dtype)
@@ -322,37 +385,40 @@ class LowRank(Lazy):
         if is_array(c):  # a 0-d array stays on its device; a real one must not widen the factors
             c = as_dtype(c, namespace(c).result_type(c, self.head) if is_complex(c) else self.dtype)
         terms = []
-        for U, S, V in self._terms:
+        for U, S, V, P in self._terms:
             S = c * (eye_like(U.shape[1], U) if S is None else S)
-            terms.append(_checked(U, S, V))
+            terms.append(_term(U, S, V, P))
         return LowRank._of(*terms)
 
     def _multiplied_left(self, A: Any) -> LowRank:
         if isinstance(A, LowRank):
             return A._multiplied_right(self)
+        if isinstance(A, Operator):
+            A = A.A
         if isinstance(A, Lazy):
-            return LowRank._of(*(_checked(A.right(U), S, V) for U, S, V in self._terms))
-        return LowRank._of(*(_checked(apply(A, U), S, V) for U, S, V in self._terms))
+            return LowRank._of(*[_term(A.right(U), S, V, P) for U, S, V, P in self._terms])
+        return LowRank._of(*[_term(_image(A, U, P), S, V, P) for U, S, V, P in self._terms])
 
     def _multiplied_right(self, B: Any) -> LowRank:
         if isinstance(B, LowRank):
             self, B = _promoted(self, B)
-            U, S, V = self._joined
-            return LowRank._of(*(_checked(U, S @ _times_core(mH(V) @ t.U, t.S), t.V) for t in B._terms))
+            U, S, V, _ = self._joined
+            return LowRank._of(*[_term(U, S @ _times_core(mH(V) @ t.U, t.S), t.V, None) for t in B._terms])
+        if isinstance(B, Operator):
+            B = B.A
         if isinstance(B, Lazy):
             low = B.factors()
             if low is not None:
                 return self._multiplied_right(low)
-            return LowRank._of(*(_checked(U, S, B.left(V)) for U, S, V in self._terms))
-        star = adjoint(B)
-        return LowRank._of(*(_checked(U, S, apply(star, V)) for U, S, V in self._terms))
+            return LowRank._of(*[_term(U, S, B.left(V), P) for U, S, V, P in self._terms])
+        return LowRank._of(*[_term(U, S, _image(B, V, P, star=True), P) for U, S, V, P in self._terms])
 
     def _hadamard(self, other: Any) -> Any:
         if isinstance(other, Operator):
             other = other.A
         if isinstance(other, LowRank):
-            U, S, V = self._joined
-            W, T, Z = other._joined
+            U, S, V, _ = self._joined
+            W, T, Z, _ = other._joined
             return LowRank(_row_products(U, W), _kron(S, T), _row_products(V, Z))
         if is_sparse(other):  # only the entries of the pattern are needed
             pattern = other.tocoo()
@@ -399,16 +465,33 @@ def _checked(U: Array, S: Array | None, V: Array) -> _Term:
     if (p != q) if S is None else (tuple(S.shape) != (p, q)):
         core = "the identity" if S is None else f"{tuple(S.shape)}"
         raise ValueError(f"U {tuple(U.shape)}, S {core} and V {tuple(V.shape)} do not fit: S must be {(p, q)}")
+    return _term(U, S, V, None)
+
+
+def _term(U: Array, S: Array | None, V: Array, products: Products | None) -> _Term:
+    """Return the term with one dtype."""
     if U.dtype == V.dtype and (S is None or S.dtype == U.dtype):
-        return _Term(U, S, V)
+        return _Term(U, S, V, products)
     dtype = namespace(U).result_type(U, V) if S is None else namespace(U).result_type(U, S, V)
-    return _Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype))
+    return _Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype), products)
 
 
 def _promoted(Y: LowRank, Z: LowRank) -> tuple[LowRank, LowRank]:
     """Return both with the dtype that they share."""
+    if Y.dtype == Z.dtype and type(Y.head) is type(Z.head):
+        return Y, Z
     dtype = namespace(Y.head, Z.head).result_type(Y.dtype, Z.dtype)
     return Y if Y.dtype == dtype else Y.astype(dtype), Z if Z.dtype == dtype else Z.astype(dtype)
+
+
+def _image(A: Any, X: Array, products: Products | None, *, star: bool = False) -> Array:
+    """Return ``A @ X``, or ``A* @ X``."""
+    return apply(adjoint(A) if star else A, X) if products is None else products.image(A, X, star=star)
+
+
+def _product(S: Array | None, X: Array | None) -> Array | None:
+    """Return ``S @ X``, where None is the identity."""
+    return X if S is None else S if X is None else S @ X
 
 
 def _core_times(S: Array | None, X: Array) -> Array:

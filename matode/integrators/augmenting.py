@@ -19,24 +19,43 @@ class Augmented(NamedTuple):
     V1: Array
 
     def value(self, y: LowRank) -> LowRank:
-        """Return the block itself, written in the augmented bases: the core is padded with zeros."""
+        """Return the block itself, written in the augmented bases: the core is padded with zeros.
+
+        Inside a step, products with the augmented bases reuse those with the old ones.
+        """
         m, n = self.U1.shape[1], self.V1.shape[1]
         p, q = y.S.shape
         zero = (zeros_like_shape(shape, y.S) for shape in ((p, n), (m, q), (m, n)))
-        return self.assembled(y, y.S, *zero)
+        core = _blocks(y.S, *zero)
+        products = y.products
+        if products is None:
+            return self._wide(y, core)
+        U, V = products.extended(y.U, self.U1), products.extended(y.V, self.V1)
+        return LowRank.moving(U, core, V, products)
 
     def assembled(self, y: LowRank, S: Array, S12: Array, S21: Array, S22: Array) -> LowRank:
         """Return ``[U, U1] [[S, S12], [S21, S22]] [V, V1]*``."""
-        xp = namespace(S)
-        core = xp.concat([xp.concat([S, S12], axis=1), xp.concat([S21, S22], axis=1)], axis=0)
+        return self._wide(y, _blocks(S, S12, S21, S22))
+
+    def galerkin(self, f: Evaluation, y: LowRank, FV: Array, FU: Array, wide: LowRank | None = None) -> Array:
+        """Return ``[U, U1]* F [V, V1]`` from the known F V and F* U; only ``U1* F V1`` acts with F again.
+
+        A low-rank F has its own short way where ``wide`` is given, the block in the augmented bases: products with
+        them, of which later stages reuse most.
+        """
+        if wide is not None and getattr(f, "products", None) is not None:
+            return as_dtype(f.galerkin(wide.U, wide.V), FV.dtype)
+        corner = as_dtype(f.galerkin(self.U1, self.V1), FV.dtype)
+        return _blocks(mH(y.U) @ FV, mH(FU) @ self.V1, mH(self.U1) @ FV, corner)
+
+    def _wide(self, y: LowRank, core: Array) -> LowRank:
+        xp = namespace(core)
         return LowRank(xp.concat([y.U, self.U1], axis=1), core, xp.concat([y.V, self.V1], axis=1))
 
-    def galerkin(self, f: Evaluation, y: LowRank, FV: Array, FU: Array) -> Array:
-        """Return ``[U, U1]* F [V, V1]`` from the known F V and F* U; only ``U1* F V1`` acts with F again."""
-        xp = namespace(FV)
-        top = xp.concat([mH(y.U) @ FV, mH(FU) @ self.V1], axis=1)
-        bottom = xp.concat([mH(self.U1) @ FV, as_dtype(f.galerkin(self.U1, self.V1), FV.dtype)], axis=1)
-        return xp.concat([top, bottom], axis=0)
+
+def _blocks(S11: Array, S12: Array, S21: Array, S22: Array) -> Array:
+    xp = namespace(S11)
+    return xp.concat([xp.concat([S11, S12], axis=1), xp.concat([S21, S22], axis=1)], axis=0)
 
 
 def augmented(y: Block, K: Array, L: Array) -> Augmented | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matode._array import Array, mH
-from matode.flows import k_flow, k_rhs, l_flow, l_rhs, s_flow, with_cores
+from matode.flows import k_flow, k_rhs, l_flow, l_rhs, reusing, s_flow, with_cores
 from matode.integrators.augmenting import augmented
 from matode.integrators.truncating import truncated
 from matode.linalg import qr, reorthonormalise
@@ -42,6 +42,7 @@ class BUG:
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
+        Y = reusing(Y)
         F = field(t, Y)
         K = k_flow(field, t, h, Y, self.substep, k_rhs(F, Y))
         L = l_flow(field, t, h, Y, self.substep, l_rhs(F, Y))
@@ -83,6 +84,7 @@ class AugmentedBUG:
 
     def untruncated(self, field: Field, t: float, h: float, Y: tuple[Block, ...]) -> State:
         """Return the state at t + h before the truncation: bases up to twice as wide, cores that are not diagonal."""
+        Y = reusing(Y)
         F = field(t, Y)
         FV, FU = k_rhs(F, Y), l_rhs(F, Y)
         K = k_flow(field, t, h, Y, self.substep, FV)
@@ -90,8 +92,8 @@ class AugmentedBUG:
         bases = [augmented(y, k, moved) for y, k, moved in zip(Y, K, L, strict=True)]
         wide = State(y if basis is None else basis.value(y) for y, basis in zip(Y, bases, strict=True))
         first = tuple(
-            fv if basis is None else basis.galerkin(f, y, fv, fu)
-            for f, y, fv, fu, basis in zip(F, Y, FV, FU, bases, strict=True)
+            fv if basis is None else basis.galerkin(f, y, fv, fu, w)
+            for f, y, w, fv, fu, basis in zip(F, Y, wide, FV, FU, bases, strict=True)
         )
         return with_cores(wide, s_flow(field, t, h, wide, self.substep, first))
 

@@ -1,0 +1,152 @@
+"""Products formed once in a step: the same values as the plain path, and nothing stale or kept alive."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from matode import AugmentedBUG, LowRank, MidpointBUG, ParallelBUG, Rank, reuse, rk4
+from matode._array import get_backend, sparse_operator, to_host
+from matode.field import UserField
+from matode.flows import k_flow
+from matode.reuse import Products
+from tests.backends import assert_array, send
+
+
+def _lyapunov(backend, dtype, n=18):
+    rng = np.random.default_rng(0)
+    A = sp.random_array((n, n), density=0.2, rng=rng).tocsr() - 2.0 * sp.eye_array(n)
+    A = (A * (1 + 0.5j) if dtype == "complex128" else A).tocsr().astype(dtype)
+    A = sparse_operator(A, backend)
+    C = LowRank.random((n, n), 3, rng=1, dtype=dtype, backend=backend)
+    B = LowRank.random((n, n), 2, rng=2, dtype=dtype, backend=backend)
+
+    def F(t, Y):  # transposes made anew, a scaled constant, and a term that is not linear
+        return A @ Y + 2.0 * (Y @ A.T) + C + np.cos(t) * C.mH + Y @ B @ Y
+
+    return F, LowRank.random((n, n), 4, rng=3, dtype=dtype, backend=backend)
+
+
+def _plain(F):
+    """Return F evaluated at a copy of its argument that no step knows."""
+    return lambda t, Y: F(t, LowRank(Y.U, Y.S, Y.V))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("integrator", [AugmentedBUG, ParallelBUG, MidpointBUG])
+def test_reusing_agrees_with_the_plain_path(backend, integrator, dtype):
+    F, Y0 = _lyapunov(backend, dtype)
+    method = integrator(truncation=Rank(4))
+    reused, plain = (method.step(UserField(f), 0.3, 0.02, (Y0,)).Y[0] for f in (F, _plain(F)))
+    for Y in (reused, plain):
+        assert Y.products is None
+    difference = np.linalg.norm(to_host(reused.to_dense()) - to_host(plain.to_dense()))
+    assert difference <= 1e-14 * np.linalg.norm(to_host(plain.to_dense())) * 18
+
+
+def test_a_fixed_factor_meets_the_operator_once_in_a_flow(monkeypatch):
+    widths = []
+
+    def counting(A, X):
+        widths.append(X.shape[1])
+        return A @ X
+
+    monkeypatch.setattr(reuse, "apply", counting)
+    F, Y0 = _lyapunov(get_backend(), "float64")
+    k_flow(UserField(F), 0.3, 0.02, (Y0,), rk4)
+    assert widths == [4] * (4 + 1)  # A K in each stage, and V once
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "dia", "bsr", "dense", "coo"])
+@pytest.mark.parametrize("change", ["scaled", "negated", "one entry", "replaced"])
+def test_an_operator_that_is_written_to_is_noticed(form, change):
+    n = 12
+    A = sp.diags_array([np.arange(1.0, n), -2 * np.ones(n), np.ones(n - 1)], offsets=[-1, 0, 1])
+    A = A.toarray() if form == "dense" else A.asformat(form)
+    products = Products()
+    X = products.hold(np.linalg.qr(np.random.default_rng(0).standard_normal((n, 3)))[0])
+    data = A if form == "dense" else A.data
+    for star in (False, True):
+        assert_same(products.image(A, X, star=star), (A.T if star else A) @ X)
+    if change == "scaled":
+        data *= 0.5
+    elif change == "negated":
+        data *= -1.0
+    elif change == "one entry":
+        data.reshape(-1)[data.size // 3] += 7.0
+    elif form == "dense":
+        A = 3.0 * A
+    else:
+        A.data = 3.0 * A.data
+    for star in (False, True):
+        assert_same(products.image(A, X, star=star), (A.T if star else A) @ X)
+
+
+def assert_same(actual, expected):
+    assert np.abs(actual - expected).max() <= 1e-13 * np.abs(expected).max()
+
+
+def test_matrices_that_share_entries_but_not_their_places_are_told_apart():
+    ones, start = np.ones(6), np.arange(7)
+    places = np.array([[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 0]])
+    products = Products()
+    X = products.hold(np.linalg.qr(np.random.default_rng(0).standard_normal((6, 2)))[0])
+    for row in places:
+        A = sp.csr_array((ones, row, start), shape=(6, 6))
+        assert_same(products.image(A, X), A @ X)
+
+
+def test_what_is_made_anew_for_each_evaluation_is_not_kept_alive():
+    products = Products()
+    rng = np.random.default_rng(0)
+    V = products.hold(np.linalg.qr(rng.standard_normal((40, 3)))[0])
+    Y = LowRank.moving(rng.standard_normal((40, 3)), None, V, products)
+    watched = []
+    for k in range(5):
+        A, C = (1.0 + k) * sp.eye_array(40, format="csr"), LowRank.random((40, 40), 2, rng=k)
+        value = A @ Y + Y @ A + C
+        value.right(V)
+        watched += [weakref.ref(A), weakref.ref(C.U)]
+        del A, C, value
+    gc.collect()
+    assert [ref() for ref in watched] == [None] * 10
+    assert products.entries == 0
+
+
+def test_a_step_leaves_nothing_behind():
+    F, Y0 = _lyapunov(get_backend(), "float64")
+    made = []
+
+    def watching(t, Y):
+        made.append(weakref.ref(Y.products))
+        return F(t, Y)
+
+    gc.disable()  # freed by counting references, not at some later time
+    try:
+        AugmentedBUG().step(UserField(watching), 0.3, 0.02, (Y0,))
+        assert {ref() for ref in made} == {None}
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_products_with_an_extended_basis(backend, dtype):
+    rng = np.random.default_rng(0)
+    Q = rng.standard_normal((15, 7)) + (1j * rng.standard_normal((15, 7)) if dtype == "complex128" else 0)
+    Q = send(backend, np.linalg.qr(Q)[0], dtype)
+    C = send(backend, rng.standard_normal((15, 2)), dtype)
+    products = Products()
+    U, U1 = products.hold(Q[:, :4] + 0), Q[:, 4:] + 0
+    W = products.extended(U, U1)
+    assert_array(W, to_host(Q), backend)
+    assert products.gram(W, W) is None
+    assert_array(products.gram(U, W), np.eye(4, 7).astype(dtype), backend)
+    assert_array(products.gram(W, U1), np.eye(7)[:, 4:].astype(dtype), backend)
+    for _ in range(2):
+        assert np.allclose(to_host(products.gram(C, W)), to_host(C).conj().T @ to_host(Q), atol=1e-14)
+        assert np.allclose(to_host(products.gram(W, C)), to_host(Q).conj().T @ to_host(C), atol=1e-14)
+    assert products.extended(U, U1[:, :0]) is U
