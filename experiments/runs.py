@@ -125,7 +125,7 @@ def execute(
         )
 
     out.mkdir(parents=True, exist_ok=True)
-    work = _workplace(folder, config, fresh=again) if experiment.resumable else _temporary(folder)
+    work = _workplace(folder, config) if experiment.resumable else _temporary(folder)
     began = time.perf_counter()
     try:
         experiment.run(settings, work, progress, backend)
@@ -150,14 +150,14 @@ def _temporary(folder: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
 
 
-def _workplace(folder: Path, config: dict[str, Any], *, fresh: bool) -> Path:
+def _workplace(folder: Path, config: dict[str, Any]) -> Path:
     """Return the folder that an interrupted run with the same configuration left, or a new one of that name."""
     work = folder.with_name(f".{folder.name}.unfinished")
     try:
         same = json.loads((work / "config.json").read_text()) == config
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         same = False
-    if fresh or not same:
+    if not same:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         _write_json(work / "config.json", config)

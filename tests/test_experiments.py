@@ -250,7 +250,7 @@ def test_an_interrupted_run_of_a_resumable_experiment_goes_on(counted, tmp_path,
             raise KeyboardInterrupt
 
     experiment = dataclasses.replace(experiment, run=run, resumable=True)
-    for value, again in ((1, False), (1, False), (2, False)):
+    for value, again in ((1, False), (1, True), (2, False)):
         with pytest.raises(KeyboardInterrupt):
             runs.execute(experiment, Wanted(value=value), out=tmp_path, again=again)
     assert [path.name for path in tmp_path.iterdir()] == [".counted.unfinished"]
