@@ -5,7 +5,7 @@ the setting, and the rest of the training is at these ranks; heavy-ball momentum
 a cosine to zero, all bases and dense blocks moving. The net is the paper's, so is the count of parameters: r (m + n)
 per low-rank weight, all entries of a dense one, biases left out.
 
-Each pair of setting and seed is a file of its own while the run is unfinished, so that a long run may be interrupted.
+A long run may be interrupted: it goes on at the pair of setting and seed where it was.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments import tables
+from experiments import parts, tables
 from experiments.progress import Progress
 from matode import AugmentedBUG, FullRank, Integrator, PerBlock, Rank, euler
 from matode._array import Backend, get_backend
@@ -45,7 +45,7 @@ class Recipe:
     ranks: tuple[int, ...] | None
     start: tuple[int, ...] | None
     shrinking: float = 0.5
-    lr: float = 0.05
+    lr: float = 0.1
     momentum: float = 0.9
     decay: float = 0.0
     published: tuple[int, float] = (0, 0.0)
@@ -105,22 +105,12 @@ def run(settings: Settings, folder: Path, progress: Progress, backend: str | Bac
     """Train every recipe with every seed; write ``epochs.csv``, one row an epoch, and ``summary.csv``."""
     where = get_backend(backend) if isinstance(backend, str) else backend
     examples = data.load("mnist").head(settings.train_examples, settings.test_examples)
-    pairs = [(name, seed) for seed in settings.seeds for name in settings.recipes]
-    files = {pair: folder / f"{pair[0]}-{pair[1]}.part" for pair in pairs}
-    for k, (name, seed) in enumerate(pairs):
-        if not files[name, seed].exists():
-            rows = _trained(name, seed, settings, examples, where, progress, k / len(pairs), 1 / len(pairs))
-            draft = files[name, seed].with_suffix(".draft")
-            tables.write(draft, rows)
-            draft.rename(files[name, seed])
-    parts = {pair: tables.read(file) for pair, file in files.items()}
-    for (name, _), rows in parts.items():
-        for row in rows:
-            row["setting"] = name
-    tables.write(folder / "epochs.csv", [row for rows in parts.values() for row in rows])
-    tables.write(folder / "summary.csv", [_summary(name, parts) for name in settings.recipes])
-    for file in (*files.values(), *folder.glob("*.draft")):
-        file.unlink()
+
+    def compute(name: str, seed: int, progress: Progress) -> list[dict[str, Any]]:
+        return _trained(name, seed, settings, examples, where, progress)
+
+    found = parts.collect(settings.recipes, settings.seeds, folder, compute, progress)
+    tables.write(folder / "summary.csv", [_summary(name, found) for name in settings.recipes])
     progress(1.0, "")
 
 
@@ -131,8 +121,6 @@ def _trained(
     examples: data.Dataset,
     backend: Backend,
     progress: Progress,
-    done: float,
-    share: float,
 ) -> list[dict[str, Any]]:
     """Train one recipe with one seed and return its rows."""
     recipe = RECIPES[name]
@@ -142,8 +130,6 @@ def _trained(
         ranks = epoch.ranks or (None,) * 4
         rows.append(
             {
-                "setting": name,
-                "seed": seed,
                 "epoch": epoch.epoch,
                 "loss": epoch.loss,
                 "test_accuracy": epoch.test_accuracy,
@@ -153,7 +139,7 @@ def _trained(
             }
         )
         note = f"{name}, seed {seed}, epoch {epoch.epoch}: {100 * epoch.test_accuracy:.2f} %"
-        progress(done + share * epoch.epoch / settings.epochs, note)
+        progress(epoch.epoch / settings.epochs, note)
 
     per_epoch = math.ceil(len(examples.y_train) / settings.batch_size)
     train(
@@ -194,9 +180,9 @@ def caps(start: Sequence[int], ranks: Sequence[int], steps: int) -> dict[int, tu
     return falling
 
 
-def _summary(name: str, parts: dict[tuple[str, int], list[dict[str, Any]]]) -> dict[str, Any]:
+def _summary(name: str, found: dict[tuple[str, int], list[dict[str, Any]]]) -> dict[str, Any]:
     """Return mean and spread of the last epoch over the seeds, beside the published row."""
-    last = [rows[-1] for (setting, _), rows in parts.items() if setting == name]
+    last = [rows[-1] for (setting, _), rows in found.items() if setting == name]
     accuracies = [100 * row["test_accuracy"] for row in last]
     parameters, published = RECIPES[name].published
     return {
@@ -208,5 +194,5 @@ def _summary(name: str, parts: dict[tuple[str, int], list[dict[str, Any]]]) -> d
         "worst": min(accuracies),
         "published_parameters": parameters,
         "published_percent": published,
-        "seconds": sum(row["seconds"] for setting, rows in parts.items() if setting[0] == name for row in rows),
+        "seconds": sum(row["seconds"] for setting, rows in found.items() if setting[0] == name for row in rows),
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from experiments import convergence, lenet5, mnist_mlp, published_defect
+from experiments import convergence, lenet5, mnist_mlp, published_defect, small_singular_values
 from experiments.progress import Progress
 
 __all__ = ["EXPERIMENTS", "Experiment", "get"]
@@ -92,6 +92,15 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 lenet5.QUICK,
                 lenet5.FULL,
                 seconds=(15, 10_000),
+                resumable=True,
+            ),
+            Experiment(
+                "small-singular-values",
+                "LeNet5 from starts with decaying singular values: fixed-rank DLRT against vanilla W = A B^T",
+                small_singular_values.run,
+                small_singular_values.QUICK,
+                small_singular_values.FULL,
+                seconds=(40, 10_000),
                 resumable=True,
             ),
         )

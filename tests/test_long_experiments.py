@@ -1,11 +1,11 @@
-"""The experiment on LeNet5: its budgets, its caps, and that it goes on where it was interrupted."""
+"""The experiments on LeNet5: budgets, caps, starts, and that they go on where they were interrupted."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from experiments import lenet5, progress, tables
+from experiments import lenet5, parts, progress, small_singular_values, tables
 from matode import LowRank
 from matode._array import default_rng, get_backend
 from nn import count_parameters
@@ -60,31 +60,58 @@ def test_run_trains_every_pair_at_the_ranks_of_its_recipe(images, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epochs.csv", "summary.csv"]
 
 
-def test_run_goes_on_where_it_was_interrupted(images, tmp_path, monkeypatch):
-    settings = dataclasses.replace(TINY, recipes=("15520",), epochs=1)
-    whole, rest = tmp_path / "whole", tmp_path / "rest"
-    whole.mkdir()
-    rest.mkdir()
-    lenet5.run(settings, whole, progress.silent, "numpy")
-    trained = []
+def test_parts_go_on_where_they_were_interrupted(tmp_path):
+    computed, told = [], []
 
-    def train(*arguments, **options):
-        trained.append(options["seed"])
-        if len(trained) == 2:
+    def compute(setting, seed, report):
+        computed.append((setting, seed))
+        report(1.0, setting)
+        if len(computed) == 3:
             raise KeyboardInterrupt
-        return original(*arguments, **options)
+        return [{"epoch": k, "value": 0.1 * k} for k in (1, 2)]
 
-    original = lenet5.train
-    monkeypatch.setattr(lenet5, "train", train)
+    def collect():
+        return parts.collect(("7", "b"), (0, 1), tmp_path, compute, lambda fraction, note: told.append(fraction))
+
     with pytest.raises(KeyboardInterrupt):
-        lenet5.run(settings, rest, progress.silent, "numpy")
-    lenet5.run(settings, rest, progress.silent, "numpy")
-    assert trained == [0, 1, 1]
+        collect()
+    found = collect()
+    assert computed == [("7", 0), ("b", 0), ("7", 1), ("7", 1), ("b", 1)]
+    assert told == [0.25, 0.5, 0.75, 0.75, 1.0]
+    assert found["7", 1] == [{"setting": "7", "seed": 1, "epoch": k, "value": 0.1 * k} for k in (1, 2)]
+    assert [row["seed"] for row in tables.read(tmp_path / "epochs.csv")] == [0] * 4 + [1] * 4
+    assert [path.name for path in tmp_path.iterdir()] == ["epochs.csv"]
 
-    def results(folder):
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in tables.read(folder / "epochs.csv")]
 
-    assert results(whole) == results(rest)
+def test_both_forms_start_from_the_same_decayed_matrices(images, tmp_path, monkeypatch):
+    settings = small_singular_values.Settings(bases=(1.0, 10.0), rank=6, seeds=(0, 1), epochs=1, batch_size=20)
+    starts = {}
+
+    def train(model, data, integrator, **options):
+        Y = options["start"]
+        W = Y[0] if isinstance(Y[0], LowRank) else Y[0] @ Y[1].T
+        starts.setdefault(options["seed"], []).append(W.to_dense() if isinstance(W, LowRank) else W)
+        return original(model, data, integrator, **options)
+
+    original = small_singular_values.train
+    monkeypatch.setattr(small_singular_values, "train", train)
+    small_singular_values.run(settings, tmp_path, progress.silent, "numpy")
+    for flat, same, steep, twin in starts.values():
+        np.testing.assert_allclose(flat, same, atol=1e-5)
+        np.testing.assert_allclose(steep, twin, atol=1e-5)
+        for W, ratio in ((flat, 1.0), (steep, 0.1)):
+            s = np.linalg.svd(W, compute_uv=False)
+            assert s[1] / s[0] == pytest.approx(ratio, rel=1e-3)
+            assert s[6] <= 1e-5 * s[0]
+    rows = tables.read(tmp_path / "epochs.csv")
+    assert len(rows) == 8
+    end = {(row["setting"], row["seed"]): 100 * row["test_accuracy"] for row in rows}
+    summary = {(row["method"], row["base"]): row for row in tables.read(tmp_path / "summary.csv")}
+    gaps = [end["dlrt-1", s] - end["dlrt-10", s] for s in (0, 1)]
+    assert summary["dlrt", 10.0]["gap"] == pytest.approx(sum(gaps) / 2)
+    assert summary["dlrt", 10.0]["gap_half_width"] == pytest.approx(12.7062 * abs(gaps[0] - gaps[1]) / 2, abs=1e-4)
+    assert summary["factors", 1.0]["gap"] == 0.0
+    assert summary["factors", 1.0]["test_percent"] == pytest.approx((end["factors-1", 0] + end["factors-1", 1]) / 2)
 
 
 def test_method_is_at_its_ranks_when_the_shrinking_ends():
@@ -101,3 +128,5 @@ def test_method_is_at_its_ranks_when_the_shrinking_ends():
 def test_settings_that_make_no_sense_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TINY, **changes)
+    with pytest.raises(ValueError, match="expected 1 and numbers above it"):
+        small_singular_values.Settings(bases=(2.0,))
