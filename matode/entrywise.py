@@ -1,24 +1,93 @@
-"""Entrywise powers and products of low-rank matrices, in the form that costs less: low-rank, or m x n.
+"""Entrywise powers and products of low-rank matrices, in the form that costs less; neither forms an m x n array.
 
 An entrywise product of degree k has a low rank only while ``r^k`` is small. Equal factors need each product of columns
 once, with its multiplicity: ``Y**3`` of rank r has ``r (r + 1) (r + 2) / 6`` columns, not ``r^3``. Where even these
-cost more than the m x n array, the array is formed once, from the factors, and multiplied as the formula says:
-``x * x * x``, never a power function. One rule decides, :func:`stays_low_rank`.
+cost more than the m n entries, the value is an :class:`Entrywise`: each action forms the entries anew, some rows at a
+time, so that they stay in the cache, and multiplies them as the formula says: ``x * x * x``, never a power function.
+One rule decides between the two, :func:`stays_low_rank`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, reduce
 from itertools import combinations_with_replacement
 from math import comb, factorial, prod
+from operator import add, mul
 from typing import TYPE_CHECKING, Any
 
-from matode._array import Array, from_host, host, is_array, is_complex, namespace
+from matode._array import Array, apply, from_host, host, is_array, is_complex, is_gpu, mH, namespace
 from matode.evaluations import DenseEvaluation, Lazy
 
 if TYPE_CHECKING:
     from matode.lowrank import LowRank
 
-__all__ = ["cubic", "power", "product", "stays_low_rank"]
+__all__ = ["Entrywise", "cubic", "power", "product", "stays_low_rank"]
+
+_ENTRIES = 2**16
+"""Entries formed at a time on a processor: half a megabyte of float64, which stays in its second-level cache."""
+
+_ENTRIES_ON_GPU = 2**24
+"""The same on a GPU, where small pieces cost more in launches than they save."""
+
+
+class Entrywise(Lazy):
+    """A function of the entries of low-rank matrices, ``F_ij = formula(Y_ij, Z_ij, ...)``, known by its actions.
+
+    Parameters
+    ----------
+    factors : sequence of (W, V)
+        Each matrix as ``W V*``, (m, r) and (n, r); all of one dtype.
+    formula : callable
+        It takes one fresh array of rows for each matrix, which it may overwrite, and returns the rows of F.
+    """
+
+    __slots__ = ("_pieces", "formula")
+
+    def __init__(self, factors: Sequence[tuple[Array, Array]], formula: Callable[..., Array]) -> None:
+        self._pieces = tuple(factors)
+        self.formula = formula
+        W, V = self._pieces[0]
+        self.shape = (int(W.shape[0]), int(V.shape[0]))
+
+    def _rows(self) -> Iterator[tuple[slice, Array]]:
+        """Yield some rows of F at a time, and where they are."""
+        m, n = self.shape
+        count = max(1, (_ENTRIES_ON_GPU if is_gpu(self._pieces[0][0]) else _ENTRIES) // n)
+        stars = [mH(V) for _, V in self._pieces]
+        for start in range(0, m, count):
+            rows = slice(start, min(start + count, m))
+            yield rows, self.formula(*(W[rows, :] @ star for (W, _), star in zip(self._pieces, stars, strict=True)))
+
+    def right(self, V: Array) -> Array:
+        """Return ``F @ V``."""
+        return self._joined([apply(block, V) for _, block in self._rows()])
+
+    def left(self, U: Array) -> Array:
+        """Return ``F* @ U``."""
+        star = mH(U)
+        return mH(reduce(add, (apply(star[:, rows], block) for rows, block in self._rows())))
+
+    def galerkin(self, U: Array, V: Array) -> Array:
+        """Return ``U* @ F @ V``."""
+        star = mH(U)
+        return reduce(add, (apply(star[:, rows], apply(block, V)) for rows, block in self._rows()))
+
+    def full(self) -> Array:
+        """Return the m x n array."""
+        return self._joined([block for _, block in self._rows()])
+
+    def _joined(self, blocks: list[Array]) -> Array:
+        return blocks[0] if len(blocks) == 1 else namespace(blocks[0]).concat(blocks, axis=0)
+
+    def _scaled(self, c: Any) -> Entrywise:
+        return Entrywise(self._pieces, lambda *blocks: c * self.formula(*blocks))
+
+    def _multiplied_left(self, A: Any) -> Any:
+        return DenseEvaluation(self.full())._multiplied_left(A)
+
+    def _multiplied_right(self, B: Any) -> Any:
+        return DenseEvaluation(self.full())._multiplied_right(B)
 
 
 def stays_low_rank(shape: tuple[int, int], rank: int, width: int) -> bool:
@@ -43,13 +112,12 @@ def stays_low_rank(shape: tuple[int, int], rank: int, width: int) -> bool:
 
 
 def power(Y: LowRank, k: int) -> Any:
-    """Return the entrywise power ``Y**k``, k at least 1, as a LowRank or a dense evaluation."""
+    """Return the entrywise power ``Y**k``, k at least 1, as a LowRank or an :class:`Entrywise`."""
     if k == 1:
         return Y
     r = Y.rank
     if not stays_low_rank(Y.shape, r, comb(r + k - 1, k)):
-        x = Y.to_dense()
-        return DenseEvaluation(prod([x] * (k - 1), start=x))
+        return Entrywise([_balanced(Y)], lambda x: prod([x] * (k - 1), start=x))
     W, V = _balanced(Y)
     columns, counts = _multisets(int(W.shape[1]), k)
     return type(Y)(_products(W, columns) * from_host(counts, W, W.dtype)[None, :], None, _products(V, columns))
@@ -69,7 +137,7 @@ def cubic(Y: Any, linear: complex = 0.0, cube: complex = 1.0, *, modulus: bool =
 
     Returns
     -------
-    LowRank, DenseEvaluation or array
+    LowRank, Entrywise or array
         The form that costs less, see :func:`stays_low_rank`.
     """
     if is_array(Y):
@@ -78,7 +146,7 @@ def cubic(Y: Any, linear: complex = 0.0, cube: complex = 1.0, *, modulus: bool =
     modulus = modulus and is_complex(Y.head)
     width = comb(r + 1, 2) * r if modulus else comb(r + 2, 3)
     if not stays_low_rank(Y.shape, r, width):
-        return DenseEvaluation(_cubic_of_array(Y.to_dense(), linear, cube, modulus))
+        return Entrywise([_balanced(Y)], partial(_cubic_of_array, linear=linear, cube=cube, modulus=modulus))
     if modulus:
         W, V = _balanced(Y)
         columns, counts = _multisets(int(W.shape[1]), 2)
@@ -91,19 +159,13 @@ def cubic(Y: Any, linear: complex = 0.0, cube: complex = 1.0, *, modulus: bool =
 
 def product(Y: Any, Z: Any) -> Any:
     """Return the entrywise product of two low-rank matrices, or of two arrays, in the form that costs less."""
-    if is_array(Y):
+    if is_array(Y) or stays_low_rank(Y.shape, Y.rank + Z.rank, Y.rank * Z.rank):
         return Y * Z
-    if stays_low_rank(Y.shape, Y.rank + Z.rank, Y.rank * Z.rank):
-        return Y * Z
-    return DenseEvaluation(_dense(Y) * _dense(Z))
-
-
-def _dense(Y: Any) -> Array:
-    return Y.full() if isinstance(Y, Lazy) else Y
+    return Entrywise([_balanced(Y), _balanced(Z)], mul)
 
 
 def _cubic_of_array(x: Array, linear: complex, cube: complex, modulus: bool) -> Array:
-    """Return ``x (linear + cube x^2)``; the m x n intermediate is a fresh array and is updated in place."""
+    """Return ``x (linear + cube x^2)``; the square is a fresh array and is updated in place."""
     xp = namespace(x)
     if modulus and is_complex(x):
         a, b = xp.real(x), xp.imag(x)
@@ -115,7 +177,10 @@ def _cubic_of_array(x: Array, linear: complex, cube: complex, modulus: bool) -> 
     square *= cube
     if linear:
         square += linear
-    return x * square
+    if square.dtype != x.dtype:
+        return x * square
+    square *= x
+    return square
 
 
 def _balanced(Y: LowRank) -> tuple[Array, Array]:

@@ -440,7 +440,7 @@ class LowRank(Lazy):
         return self + (-other) if isinstance(other, LowRank) else super().__sub__(other)
 
     def __pow__(self, k: int) -> Any:
-        """Return the entrywise power: low-rank while that is cheaper, else dense values, as a field may return them."""
+        """Return the entrywise power: low-rank while that is cheaper, else known by its actions."""
         if not isinstance(k, int) or k < 1:
             return NotImplemented
         return power(self, k)

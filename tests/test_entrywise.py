@@ -10,12 +10,11 @@ import pytest
 
 from matode import LowRank
 from matode._array import to_host
-from matode.entrywise import cubic, power, product, stays_low_rank
-from matode.evaluations import DenseEvaluation
+from matode.entrywise import Entrywise, cubic, power, product, stays_low_rank
 from tests.backends import assert_at_home
 
-FORMS = {"low-rank": ((60, 45), 2), "dense": ((9, 8), 4)}
-TYPES = {"low-rank": LowRank, "dense": DenseEvaluation}
+FORMS = {"low-rank": ((60, 45), 2), "by entries": ((9, 8), 4)}
+TYPES = {"low-rank": LowRank, "by entries": Entrywise}
 
 
 def _drawn(form, dtype, backend, seed=0):
@@ -79,6 +78,39 @@ def test_the_rule_follows_the_operations():
     assert not stays_low_rank((1024, 1024), 20, 1540)
     assert not stays_low_rank((1024, 32), 16, 64)
     assert stays_low_rank((10**6, 10**6), 20, 1540)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_entries_act_some_rows_at_a_time(backend, dtype):
+    """With enough entries for three pieces, the last one shorter."""
+    Y = LowRank.random((300, 500), 12, rng=0, dtype=dtype, backend=backend)
+    x = to_host(Y.to_dense())
+    F, value = x - 2 * np.abs(x) ** 2 * x, cubic(Y, 1.0, -2.0, modulus=True)
+    assert type(value) is Entrywise
+    U, V = (to_host(X) for X in (Y.U, Y.V))
+    _check_array(value.right(Y.V), F @ V, dtype, backend)
+    _check_array(value.left(Y.U), F.conj().T @ U, dtype, backend)
+    _check_array(value.galerkin(Y.U, Y.V), U.conj().T @ F @ V, dtype, backend)
+    _check_array(value.full(), F, dtype, backend)
+    _check_array((-3.0 * value).right(Y.V), -3 * F @ V, dtype, backend)
+    _check_array((Y @ Y.mT + value @ Y.mT).full(), x @ x.T + F @ x.T, dtype, backend)
+    _check_array((Y.mT @ value).full(), x.T @ F, dtype, backend)
+
+
+def _check_array(actual, expected, dtype, backend):
+    assert_at_home(actual, backend, dtype)
+    assert np.linalg.norm(to_host(actual) - expected) <= 1e-13 * np.linalg.norm(expected)
+
+
+def test_entries_are_never_all_there():
+    Y = LowRank.random((2000, 2000), 20, rng=0)
+    value = cubic(Y, 1.0, -1.0)
+    assert type(value) is Entrywise
+    tracemalloc.start()
+    value.right(Y.V), value.left(Y.U), value.galerkin(Y.U, Y.V)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4e6  # the array has 3.2e7 bytes
 
 
 def test_low_rank_cubes_of_large_matrices_take_little_memory():
