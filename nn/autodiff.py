@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["RULES", "Rule", "Tape", "Var", "apply", "define", "value_of"]
+from matode._array import Array, as_dtype
+
+__all__ = ["RULES", "Rule", "Tape", "Var", "apply", "define", "masked", "value_of"]
 
 
 class Rule(NamedTuple):
@@ -154,3 +156,11 @@ def apply(op: str, *inputs: Any, **options: Any) -> Any:
     value, saved = RULES[op].forward(*map(value_of, inputs), **options)
     tape = next((x.tape for x in inputs if isinstance(x, Var)), None)
     return value if tape is None else tape.record(op, inputs, value, saved)
+
+
+def masked(x: Array, mask: Array) -> Array:
+    """Return ``x`` where the mask is true, else zero: a product, because `where` branches and is ten times slower."""
+    try:
+        return x * mask
+    except TypeError:  # a library that keeps to the standard's promotion of dtypes
+        return x * as_dtype(mask, x.dtype)

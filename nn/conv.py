@@ -11,15 +11,21 @@ along it. The first convolution brings them there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
+from operator import add
 from typing import Any
 
-from matode._array import Array, as_dtype, device_of, namespace, zeros_like_shape
+from matode._array import Array, device_of, is_gpu, namespace, zeros_like_shape
+from matode.evaluations import DenseEvaluation
 from matode.lowrank import LowRank
-from nn.autodiff import apply, define
+from nn.autodiff import apply, define, masked
 from nn.factored import Outer
 
-__all__ = ["Patches", "batch_first", "batch_last", "conv2d", "masked"]
+__all__ = ["Patches", "batch_first", "batch_last", "conv2d"]
+
+_BAND = 2**19  # numbers in the largest array of a band: 2 MB in single precision
+_NARROWEST = 256  # patches in a band: below, products of matrices lose their speed
 
 
 def conv2d(x: Any, W: Any, kernel: int, *, stride: int = 1, padding: int = 0, pool: int = 1) -> Any:
@@ -61,57 +67,56 @@ def batch_first(x: Array) -> Array:
     return namespace(x).permute_dims(x, (3, 0, 1, 2))
 
 
-def masked(x: Array, mask: Array) -> Array:
-    """Return ``x`` where the mask is true, else zero: a product, because `where` branches and is ten times slower."""
-    try:
-        return x * mask
-    except TypeError:  # a library that keeps to the standard's promotion of dtypes
-        return x * as_dtype(mask, x.dtype)
-
-
 class Patches:
     """The matrix of all patches of a batch of images, (patches, inputs k k), known by its products.
 
     The patches are ordered as (row and column within a pool, row and column of the pool, image). Those of one pool
-    overlap: together they are one window, and only the windows are kept, in an array (inputs, w, w, rows, columns,
-    batch) with ``w = k + (pool - 1) stride``. A product with B is one with the windows, for as many shifted copies of
-    B, padded with zeros, as a pool has places: for k = 5, pool = 2 that is 1.4 times the work on a third of the memory.
+    overlap: together they are one window, of side ``w = k + (pool - 1) stride``. A product with B is one with the
+    windows, for as many shifted copies of B, padded with zeros, as a pool has places: for k = 5, pool = 2 that is 1.4
+    times the work on a third of the memory.
+
+    Windows are copied from the image when they are needed, a band of rows at a time, so that they stay in the cache and
+    no memory is asked of the system: on a CPU both cost more than the copy. On a GPU there is one band.
 
     Parameters
     ----------
     x : (batch, inputs, height, width) array
     kernel, stride, padding, pool : int
         As in :func:`conv2d`.
-    """
+    outputs : int
+        Number of filters that the bands are made for.
 
-    __slots__ = ("geometry", "pooled", "shape", "windows")
+    Attributes
+    ----------
+    shape : (patches, inputs k k)
+    grid : (rows, columns batch)
+        Of the windows.
+    bands : list of slice
+        Of the rows.
+    """
 
     ndim = 2
 
-    def __init__(self, x: Array, kernel: int, stride: int = 1, padding: int = 0, pool: int = 1) -> None:
-        xp = namespace(x)
+    def __init__(
+        self, x: Array, kernel: int, stride: int = 1, padding: int = 0, pool: int = 1, outputs: int = 1
+    ) -> None:
         batch, channels, height, width = x.shape
-        wide = kernel + (pool - 1) * stride
-        jump = pool * stride
-        rows, columns = ((n + 2 * padding - wide) // jump + 1 for n in (height, width))
         image = batch_last(x)
         if padding:
-            around = zeros_like_shape((channels, height + 2 * padding, width + 2 * padding, batch), x)
-            around[:, padding : padding + height, padding : padding + width, :] = image
-            image = around
-        if wide == jump == 1:
-            windows = xp.reshape(image, (channels, rows * columns * batch))
-        else:
-            shape = (channels, wide, wide, rows, columns, batch)
-            windows = xp.empty(shape, dtype=x.dtype, device=device_of(x))
-            for i in range(wide):
-                for j in range(wide):
-                    windows[:, i, j, :, :, :] = image[:, _every(i, jump, rows), _every(j, jump, columns), :]
-            windows = xp.reshape(windows, (channels * wide * wide, rows * columns * batch))
-        self.windows = windows
-        self.geometry = (channels, height, width, batch, kernel, stride, padding, pool)
-        self.pooled = (rows, columns, batch)
+            padded = zeros_like_shape((channels, height + 2 * padding, width + 2 * padding, batch), x)
+            padded[:, padding : padding + height, padding : padding + width, :] = image
+            image = padded
+        self.image = image
+        self.kernel, self.stride, self.padding, self.pool = kernel, stride, padding, pool
+        self.side = kernel + (pool - 1) * stride
+        self.jump = pool * stride
+        rows, columns = ((n - self.side) // self.jump + 1 for n in image.shape[1:3])
+        self.columns = columns
+        self.grid = (rows, columns * batch)
         self.shape = (pool * pool * rows * columns * batch, channels * kernel * kernel)
+        tallest = max(channels * self.side**2, outputs * pool**2)
+        step = rows if is_gpu(x) else max(_BAND // tallest, _NARROWEST) // (columns * batch) or 1
+        self.bands = [slice(i, min(i + step, rows)) for i in range(0, rows, step)]
 
     @property
     def mT(self) -> _Transposed:
@@ -124,66 +129,95 @@ class Patches:
 
     def times(self, B: Array) -> Array:
         """Return the products of all patches with the filters in the rows of B: (m, patches)."""
-        return namespace(B).reshape(self._shifted(B) @ self.windows, (B.shape[0], self.shape[0]))
+        xp = namespace(B)
+        product = self.empty(B.shape[0], B)
+        shifted = self.shifted(B)
+        for band in self.bands:
+            part = shifted @ self.windows(band)
+            product[:, band, :] = xp.reshape(part, (part.shape[0], band.stop - band.start, self.grid[1]))
+        return xp.reshape(product, (B.shape[0], self.shape[0]))
 
     def weighted(self, Z: Array) -> Array:
         """Return the sums of all patches with the weights in the rows of Z (m, patches): (m, inputs k k)."""
         xp = namespace(Z)
-        channels, _, _, _, kernel, stride, _, pool = self.geometry
-        wide = kernel + (pool - 1) * stride
-        m = Z.shape[0]
-        T = xp.reshape(Z, (m * pool * pool, -1)) @ self.windows.mT
-        if pool == 1:
-            return T
-        T = xp.reshape(T, (m, pool, pool, channels, wide, wide))
-        parts = (
-            T[:, i, j, :, i * stride : i * stride + kernel, j * stride : j * stride + kernel]
-            for i in range(pool)
-            for j in range(pool)
-        )
-        return xp.reshape(reduce(lambda a, b: a + b, parts), (m, channels * kernel * kernel))
+        Z = xp.reshape(Z, (Z.shape[0] * self.pool**2, *self.grid))
 
-    def scattered(self, B: Array, Z: Array) -> Array:
-        """Return the images (batch, inputs, height, width) whose patches are the columns of ``B* Z``, summed in place.
+        def of_band(band: slice) -> Array:
+            part = xp.reshape(Z[:, band, :], (Z.shape[0], (band.stop - band.start) * self.grid[1]))
+            return part @ self.windows(band).mT
 
-        B has filters in its rows, (m, inputs k k), and Z is (m, patches).
-        """
+        return self.folded(reduce(add, map(of_band, self.bands)))
+
+    def windows(self, band: slice) -> Array:
+        """Return the windows of some rows, (inputs w w, rows columns batch)."""
+        xp = namespace(self.image)
+        channels, _, _, batch = self.image.shape
+        rows = band.stop - band.start
+        if self.side == self.jump == 1:
+            return xp.reshape(self.image[:, band, :, :], (channels, -1))
+        shape = (channels, self.side, self.side, rows, self.columns, batch)
+        windows = xp.empty(shape, dtype=self.image.dtype, device=device_of(self.image))
+        for i, j, pixels in self._pixels(band):
+            windows[:, i, j, :, :, :] = self.image[pixels]
+        return xp.reshape(windows, (channels * self.side**2, -1))
+
+    def scatter(self, image: Array, shifted: Array, Z: Array, band: slice) -> None:
+        """Add to an image of ours the windows ``shifted* Z`` of a band, in their place; Z is (m pool pool, ...)."""
+        channels, _, _, batch = self.image.shape
+        T = shifted.mT @ namespace(Z).reshape(Z, (shifted.shape[0], -1))
+        T = namespace(Z).reshape(T, (channels, self.side, self.side, -1, self.columns, batch))
+        for i, j, pixels in self._pixels(band):
+            image[pixels] += T[:, i, j, :, :, :]
+
+    def cropped(self, image: Array) -> Array:
+        """Return the inside of a padded image with the batch last, as (batch, inputs, height, width)."""
+        p = self.padding
+        return batch_first(image[:, p : image.shape[1] - p, p : image.shape[2] - p, :] if p else image)
+
+    def shifted(self, B: Array) -> Array:
+        """Return the rows of B as filters at each place of a pool, padded to windows: (m pool pool, inputs w w)."""
         xp = namespace(B)
-        channels, height, width, batch, kernel, stride, padding, pool = self.geometry
-        wide = kernel + (pool - 1) * stride
-        jump = pool * stride
-        rows, columns, _ = self.pooled
-        T = self._shifted(B).mT @ xp.reshape(Z, (B.shape[0] * pool * pool, rows * columns * batch))
-        T = xp.reshape(T, (channels, wide, wide, rows, columns, batch))
-        image = zeros_like_shape((channels, height + 2 * padding, width + 2 * padding, batch), B)
-        for i in range(wide):
-            for j in range(wide):
-                image[:, _every(i, jump, rows), _every(j, jump, columns), :] += T[:, i, j, :, :, :]
-        if padding:
-            image = image[:, padding : padding + height, padding : padding + width, :]
-        return batch_first(image)
-
-    def _shifted(self, B: Array) -> Array:
-        """Return the filters at every place of a pool, padded to the window: (m pool pool, inputs w w)."""
-        xp = namespace(B)
-        channels, _, _, _, kernel, stride, _, pool = self.geometry
-        if pool == 1:
+        if self.pool == 1:
             return B
-        wide = kernel + (pool - 1) * stride
-        m = B.shape[0]
-        filters = xp.reshape(B, (m, channels, kernel, kernel))
-        shifted = zeros_like_shape((m, pool, pool, channels, wide, wide), B)
-        for i in range(pool):
-            for j in range(pool):
-                y, x = i * stride, j * stride
-                shifted[:, i, j, :, y : y + kernel, x : x + kernel] = filters
-        return xp.reshape(shifted, (m * pool * pool, channels * wide * wide))
+        m, channels = B.shape[0], self.image.shape[0]
+        filters = xp.reshape(B, (m, channels, self.kernel, self.kernel))
+        shifted = zeros_like_shape((m, self.pool, self.pool, channels, self.side, self.side), B)
+        for i, j, y, x in self._places():
+            shifted[:, i, j, :, y, x] = filters
+        return xp.reshape(shifted, (m * self.pool**2, channels * self.side**2))
+
+    def folded(self, T: Array) -> Array:
+        """Return the sum over the places of a pool of what :meth:`shifted` would spread: (m, inputs k k)."""
+        xp = namespace(T)
+        if self.pool == 1:
+            return T
+        m = T.shape[0] // self.pool**2
+        T = xp.reshape(T, (m, self.pool, self.pool, self.image.shape[0], self.side, self.side))
+        parts = (T[:, i, j, :, y, x] for i, j, y, x in self._places())
+        return xp.reshape(reduce(add, parts), (m, self.shape[1]))
+
+    def empty(self, m: int, like: Array) -> Array:
+        """Return an array for m numbers per patch, (m pool pool, rows, columns batch)."""
+        return namespace(like).empty((m * self.pool**2, *self.grid), dtype=like.dtype, device=device_of(like))
+
+    def _pixels(self, band: slice) -> Iterator[tuple[int, int, tuple[slice, ...]]]:
+        """Give each place in a window, and the pixels of the image at that place of all windows of a band."""
+        rows, everything = band.stop - band.start, slice(None)
+        for i in range(self.side):
+            for j in range(self.side):
+                y = _every(band.start * self.jump + i, self.jump, rows)
+                yield i, j, (everything, y, _every(j, self.jump, self.columns), everything)
+
+    def _places(self) -> Iterator[tuple[int, int, slice, slice]]:
+        """Give each place in a pool, and where its filter lies in the window."""
+        for i in range(self.pool):
+            for j in range(self.pool):
+                y, x = i * self.stride, j * self.stride
+                yield i, j, slice(y, y + self.kernel), slice(x, x + self.kernel)
 
 
 class _Transposed:
     """The transpose of :class:`Patches`, (inputs k k, patches)."""
-
-    __slots__ = ("patches", "shape")
 
     def __init__(self, patches: Patches) -> None:
         self.patches = patches
@@ -206,48 +240,83 @@ def _conv2d(x: Array, W: Any, kernel: int, stride: int, padding: int, pool: int)
             f"conv2d: images of {x.shape[2]} x {x.shape[3]} are too small for a {kernel} x {kernel} kernel with stride "
             f"{stride}, padding {padding} and pool {pool}"
         )
-    patches = Patches(x, kernel, stride, padding, pool)
     xp = namespace(x)
-    z = None
-    if isinstance(W, LowRank):
-        z = patches.times(W.V.mT)
-        y = W.U @ (W.S @ z)
-    else:
-        y = patches.times(W)
-    masks: list[Array] = []
-    if pool > 1:
-        parts = xp.reshape(y, (y.shape[0], pool * pool, -1))
-        y = parts[:, 0, :]
-        for k in range(1, pool * pool):
-            masks.append(parts[:, k, :] > y)
-            y = xp.maximum(y, parts[:, k, :])
-    return batch_first(xp.reshape(y, (y.shape[0], *patches.pooled))), (patches, W, z, masks)
+    patches = Patches(x, kernel, stride, padding, pool, W.shape[0])
+    US = W.U @ W.S if isinstance(W, LowRank) else None
+    filters = patches.shifted(W.V.mT if isinstance(W, LowRank) else W)
+    x_V = patches.empty(W.rank, x) if isinstance(W, LowRank) and not _is_small(W) else None
+    y = xp.empty((W.shape[0], *patches.grid), dtype=x.dtype, device=device_of(x))
+    masks: list[list[Array]] = []
+    for band in patches.bands:
+        z = filters @ patches.windows(band)
+        if x_V is not None:
+            x_V[:, band, :] = xp.reshape(z, (z.shape[0], -1, patches.grid[1]))
+        if US is not None:
+            z = US @ xp.reshape(z, (US.shape[1], -1))
+        largest, where = _largest(xp.reshape(z, (y.shape[0], pool * pool, -1)))
+        masks.append(where)
+        y[:, band, :] = xp.reshape(largest, (y.shape[0], -1, patches.grid[1]))
+    shape = (y.shape[0], patches.grid[0], patches.columns, x.shape[0])
+    return batch_first(xp.reshape(y, shape)), (patches, W, x_V, masks)
 
 
 def _conv2d_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
-    patches, W, z, masks = saved
+    patches, W, x_V, masks = saved
     xp = namespace(d)
-    m = W.shape[0]
-    d = xp.reshape(batch_last(d), (m, -1))
-    if masks:
-        parts = xp.empty((m, len(masks) + 1, d.shape[1]), dtype=d.dtype, device=device_of(d))
-        for k in range(len(masks), 0, -1):
-            part = masked(d, masks[k - 1])
-            parts[:, k, :] = part
-            d = d - part
-        parts[:, 0, :] = d
-        d = xp.reshape(parts, (m, -1))
-    dx = dW = None
-    if not isinstance(W, LowRank):
-        if wanted[0]:
-            dx = patches.scattered(W, d)
-        return dx, patches.weighted(d) if wanted[1] else None
-    d_U = W.U.mT @ d
-    if wanted[0]:
-        dx = patches.scattered(W.V.mT, W.S.mT @ d_U)
-    if wanted[1]:
-        dW = Outer(d.mT, patches, U=W.U, V=W.V, delta_U=d_U.mT, x_V=z.mT)
-    return dx, dW
+    low = isinstance(W, LowRank)
+    factored = wanted[1] and x_V is not None
+    m, count = W.shape[0], patches.shape[0]
+    d = xp.reshape(batch_last(d), (m, *patches.grid))
+    delta = patches.empty(m, d) if factored else None
+    delta_U = patches.empty(W.rank, d) if factored else None
+    image = zeros_like_shape(patches.image.shape, d) if wanted[0] else None
+    filters = patches.shifted((W.S @ W.V.mT) if low else W) if wanted[0] else None
+    G: Any = 0.0
+    for band, where in zip(patches.bands, masks, strict=True):
+        part = _put_back(xp.reshape(d[:, band, :], (m, -1)), where)
+        if wanted[1] and not factored:
+            G = xp.reshape(part, (m * patches.pool**2, -1)) @ patches.windows(band).mT + G
+        if low and (factored or wanted[0]):
+            part_U = W.U.mT @ xp.reshape(part, (m, -1))
+        if delta is not None and delta_U is not None:
+            delta[:, band, :] = xp.reshape(part, (delta.shape[0], -1, patches.grid[1]))
+            delta_U[:, band, :] = xp.reshape(part_U, (delta_U.shape[0], -1, patches.grid[1]))
+        if image is not None:
+            patches.scatter(image, filters, part_U if low else part, band)
+    dx = None if image is None else patches.cropped(image)
+    if not wanted[1]:
+        return dx, None
+    if delta is None or delta_U is None:
+        return dx, DenseEvaluation(patches.folded(G)) if low else patches.folded(G)
+    delta, delta_U, x_V = (xp.reshape(z, (-1, count)).mT for z in (delta, delta_U, x_V))
+    return dx, Outer(delta, patches, U=W.U, V=W.V, delta_U=delta_U, x_V=x_V)
+
+
+def _is_small(W: LowRank) -> bool:
+    """Whether a dense gradient is no larger than the factors of an augmented step, 2 r (m + n) numbers."""
+    return W.shape[0] * W.shape[1] <= 2 * W.rank * (W.shape[0] + W.shape[1])
+
+
+def _largest(parts: Array) -> tuple[Array, list[Array]]:
+    """Return the largest of ``parts[:, k, :]``, and for each k > 0 where it exceeds all before it."""
+    y, where = parts[:, 0, :], []
+    for k in range(1, parts.shape[1]):
+        where.append(parts[:, k, :] > y)
+        y = namespace(y).maximum(y, parts[:, k, :])
+    return y, where
+
+
+def _put_back(d: Array, where: list[Array]) -> Array:
+    """Return the cotangent of :func:`_largest`: that of the largest value, in its place."""
+    if not where:
+        return d
+    parts = namespace(d).empty((d.shape[0], len(where) + 1, d.shape[1]), dtype=d.dtype, device=device_of(d))
+    for k in range(len(where), 0, -1):
+        part = masked(d, where[k - 1])
+        parts[:, k, :] = part
+        d = d - part
+    parts[:, 0, :] = d
+    return parts
 
 
 define("conv2d", _conv2d, _conv2d_vjp)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matode._array import Array, as_dtype, device_of, namespace
-from nn.autodiff import apply, define
+from nn.autodiff import apply, define, masked
 
 __all__ = [
     "add",
@@ -153,7 +153,7 @@ def _relu(x: Array) -> tuple[Array, Any]:
 
 
 def _relu_vjp(d: Array, y: Array, wanted: tuple[bool, ...]) -> tuple[Array]:
-    return (d * as_dtype(y > 0, d.dtype),)  # a product with a mask: `where` branches, and costs ten times as much
+    return (masked(d, y > 0),)
 
 
 def _tanh(x: Array) -> tuple[Array, Any]:

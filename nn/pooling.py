@@ -10,8 +10,8 @@ from operator import add
 from typing import Any
 
 from matode._array import Array, namespace, zeros_like_shape
-from nn.autodiff import apply, define
-from nn.conv import batch_first, batch_last, masked
+from nn.autodiff import apply, define, masked
+from nn.conv import batch_first, batch_last
 
 __all__ = ["average_pool", "global_average_pool", "max_pool", "subsample"]
 

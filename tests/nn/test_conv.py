@@ -5,15 +5,16 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from matode._array import default_rng, get_backend, normal, to_host
+from matode._array import default_rng, get_backend, normal, to_host, zeros_like_shape
+from matode.evaluations import DenseEvaluation
 from matode.integrators import AugmentedBUG
 from matode.lowrank import LowRank
 from matode.protocols import State
 from matode.substeps import euler
 from matode.truncation import Relative
-from nn import Conv2d, Flatten, GradientFlow, Linear, ReLU, Sequential, lenet5
-from nn.autodiff import Tape
-from nn.conv import Patches, batch_first, batch_last, conv2d, masked
+from nn import Conv2d, Flatten, GradientFlow, Linear, ReLU, Sequential, conv, lenet5
+from nn.autodiff import Tape, masked
+from nn.conv import Patches, batch_first, batch_last, conv2d
 from nn.factored import Outer
 from nn.pooling import max_pool
 from tests.backends import assert_array, assert_at_home, send
@@ -33,7 +34,7 @@ IDS = [f"k{k}-s{s}-p{p}-q{q}" for k, s, p, q, _ in GEOMETRIES]
 @pytest.mark.parametrize("rank", [None, 2])
 def test_values_and_gradients_against_torch(kernel, stride, padding, pool, size, rank, torch):
     rng = default_rng(0)
-    x, W = rng.standard_normal((3, 2, *size)), _weight(rng, 4, 2 * kernel**2, rank)
+    x, W = rng.standard_normal((3, 2, *size)), _weight(rng, 4, 2 * kernel**2, rank, get_backend())
     tape = Tape()
     v, w = tape.variable(x), tape.variable(W)
     y = conv2d(v, w, kernel, stride=stride, padding=padding, pool=pool)
@@ -61,21 +62,28 @@ def test_products_with_the_patches(backend):
         assert_array(patches.times(B), to_host(B) @ matrix.T, backend, **close)
         assert_array(patches.weighted(Z), to_host(Z) @ matrix, backend, **close)
         assert_array(patches.mT @ Z.mT, matrix.T @ to_host(Z).T, backend, **close)
+        assert_array(patches.times(B[:0, :]), np.zeros((0, count)), backend)
+        assert_array(patches.weighted(Z[:0, :]), np.zeros((0, features)), backend)
         probe = normal(rng, (3, 2, *size), backend)
         again = to_host(Patches(probe, kernel, stride, padding, pool) @ B.mT)
-        scattered = to_host(patches.scattered(B, Z))
+        image = zeros_like_shape(patches.image.shape, B)
+        parts = backend.xp.reshape(Z, (3 * pool**2, *patches.grid))
+        for band in patches.bands:
+            patches.scatter(image, patches.shifted(B), parts[:, band, :], band)
+        scattered = to_host(patches.cropped(image))
         assert (to_host(probe) * scattered).sum() == pytest.approx((again * to_host(Z).T).sum(), rel=1e-11)
 
 
-def test_gradient_of_a_low_rank_filter_bank_is_known_by_its_actions(backend):
+@pytest.mark.parametrize(("r", "kind"), [(1, Outer), (3, DenseEvaluation)])
+def test_gradient_of_a_low_rank_filter_bank_is_known_by_its_actions(r, kind, backend):
+    """It is a pair of thin factors, or dense where it is smaller than the factors of an augmented step."""
     rng = default_rng(2)
-    x = normal(rng, (3, 2, 8, 8), backend)
-    W = LowRank(normal(rng, (6, 3), backend), normal(rng, (3, 3), backend), normal(rng, (18, 3), backend))
+    x, W = normal(rng, (3, 2, 8, 8), backend), _weight(rng, 6, 18, r, backend)
     tape = Tape()
     w = tape.variable(W)
     y = conv2d(x, w, 3, pool=2)
     (outer,) = tape.gradient(y, [w], normal(rng, y.value.shape, backend))
-    assert isinstance(outer, Outer)
+    assert type(outer) is kind
     G = to_host(outer.full())
     U, V = normal(rng, (6, 4), backend), normal(rng, (18, 2), backend)
     close = {"rtol": 1e-11, "atol": 1e-11}
@@ -101,16 +109,44 @@ def test_pools_keep_the_first_of_equal_values(fused, backend):
     assert_array(dx, expected[None, None], backend)
 
 
-def test_patches_times_basis_is_computed_once(backend, monkeypatch):
-    """Forward pass, K-, L- and S-step of one step multiply the patches by V once, and by the new basis once."""
+@pytest.mark.parametrize(("outputs", "passes"), [(4, ["forward", "backward"]), (9, ["forward", "F* U", "F V1"])])
+def test_patches_are_multiplied_once_for_all_moves(outputs, passes, backend, monkeypatch):
+    """Forward pass, K-, L- and S-step share the products with V, or the dense gradient where it is small."""
     seen = []
-    times = Patches.times
-    monkeypatch.setattr(Patches, "times", lambda self, B: seen.append(B.shape[0]) or times(self, B))
-    model = Sequential(Conv2d(1, 4, 3, 2), ReLU(), Flatten(), Linear(4 * 4, 3))
+    windows = Patches.windows
+    monkeypatch.setattr(Patches, "windows", lambda self, band: seen.append(band) or windows(self, band))
+    model = Sequential(Conv2d(1, outputs, 3, 2), ReLU(), Flatten(), Linear(4 * outputs, 3))
     Y = model.init(default_rng(0), backend, "float64")
     flow = GradientFlow(model, normal(default_rng(1), (5, 1, 4, 4), backend), send(backend, [0, 1, 2, 0, 1], "int64"))
     AugmentedBUG(euler, Relative(0.1)).step(flow, 0.0, 0.1, Y)
-    assert seen == [2, 2]
+    assert len(seen) == len(passes)
+
+
+@pytest.mark.parametrize("rank", [None, 1, 3])
+def test_bands_change_nothing(rank, backend, monkeypatch):
+    """Row by row, in pairs of rows, and all at once give the same."""
+
+    def results(band):
+        monkeypatch.setattr(conv, "_BAND", band)
+        monkeypatch.setattr(conv, "_NARROWEST", 1)
+        rng = default_rng(5)
+        x, W = normal(rng, (2, 2, 12, 5), backend), _weight(rng, 6, 18, rank, backend)
+        tape = Tape()
+        v, w = tape.variable(x), tape.variable(W)
+        y = conv2d(v, w, 3, padding=1, pool=2)
+        dx, dW = tape.gradient(y, [v, w], normal(rng, y.value.shape, backend))
+        B = normal(rng, (18, 2), backend)
+        dW = dW if rank is None else dW.full()
+        bands = Patches(x, 3, 1, 1, 2, 6).bands
+        return len(bands), (y.value, dx, dW, Patches(x, 3, 1, 1, 2, 6) @ B)
+
+    whole, expected = results(10**9)
+    assert whole == 1
+    for size, count in ((1, 6), (4 * 2 * 32, 3)):
+        bands, actual = results(size)
+        assert bands == count
+        for a, b in zip(actual, expected, strict=True):
+            assert_array(a, to_host(b), backend, rtol=1e-12, atol=1e-12)
 
 
 def test_a_step_keeps_single_precision(backend):
@@ -134,17 +170,20 @@ def test_lenet5_descends(backend):
     assert flow.losses[-1] < 0.7 * flow.losses[0]
 
 
-def test_windows_take_a_third_of_the_patches():
-    """With pools of 2 x 2, a third of the matrix of patches is in memory, and a step copies none of it."""
-    x = np.ones((8, 20, 12, 12), dtype=np.float32)
+def test_memory_stays_far_below_the_matrix_of_patches():
+    """A step of a convolution asks for less than a fifth of the matrix of its patches."""
+    model = Sequential(Conv2d(8, 6, 5, 2, pool=2), Flatten(), Linear(6 * 22 * 22, 2, 2))
+    Y = model.init(default_rng(0), get_backend(), "float32")
+    x = np.ones((16, 8, 48, 48), dtype=np.float32)
     tracemalloc.start()
     try:
-        patches = Patches(x, 5, 1, 0, 2)
+        flow = GradientFlow(model, x, np.zeros(16, dtype=np.int64))
+        AugmentedBUG(euler, Relative(0.1)).step(flow, 0.0, 0.1, Y)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    count, features = patches.shape
-    assert peak < 0.4 * count * features * 4
+    count, features = Patches(x, 5, 1, 0, 2).shape
+    assert peak < 0.2 * count * features * 4
 
 
 def test_views_of_the_batch(backend):
@@ -197,7 +236,7 @@ def test_full_rank_is_the_smaller_side():
     assert (W.rank, W.shape) == (3, (3, 18))
 
 
-def _weight(rng, m, n, rank):
+def _weight(rng, m, n, rank, backend):
     if rank is None:
-        return rng.standard_normal((m, n))
-    return LowRank(rng.standard_normal((m, rank)), rng.standard_normal((rank, rank)), rng.standard_normal((n, rank)))
+        return normal(rng, (m, n), backend)
+    return LowRank(normal(rng, (m, rank), backend), normal(rng, (rank, rank), backend), normal(rng, (n, rank), backend))
