@@ -15,6 +15,7 @@ from matode.protocols import NonFiniteError
 from nn.config import INTEGRATOR_NAMES, MODELS, SCHEDULES, SUBSTEPS, Config, ConfigError
 from nn.data import NAMES
 from nn.display import Display
+from nn.export import FORMATS, export
 from nn.parameters import count_parameters, ranks
 from nn.runs import Run, RunError
 from nn.train import TrainingResult, accuracy
@@ -104,6 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("folder", metavar="DIR")
     command.add_argument("--backend", metavar="NAME", help="numpy, cupy or torch; the run's own by default")
     command.set_defaults(command=_evaluate)
+
+    command = commands.add_parser("export", help="weights of a run for other programs; low-rank ones as two factors")
+    command.add_argument("folder", metavar="DIR")
+    command.add_argument("--format", default="npz", metavar="NAME", help=f"{', '.join(FORMATS)} (default: npz)")
+    command.add_argument("--to", metavar="FILE", help="DIR/model.FORMAT by default")
+    command.set_defaults(command=_export)
     return parser
 
 
@@ -177,6 +184,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     print(f"compression  {_percent(parameters.compression)}")
     print(f"ranks        {' '.join(map(str, ranks(result.Y))) or 'all weights are dense'}")
     print(f"inference    {seconds:.2f} s")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    run = Run.open(options.folder, "numpy")
+    result = _newest(run)
+    path = options.to or run.folder / f"model.{options.format}"
+    export(path, run.model, result.Y, result.buffers, format=options.format, image=run.image)
+    print(f"{path}: {run.config.model} after {len(result.history)} of {run.config.epochs} epochs")
     return 0
 
 

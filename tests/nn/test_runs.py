@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nn import checkpoint
+from matode import AugmentedBUG, euler
+from nn import BatchNorm, Conv2d, Dropout, Epoch, Flatten, GradientFlow, Linear, Parameters, Sequential, checkpoint
 from nn.__main__ import main
 from nn.config import Config, ConfigError
 from nn.display import Display, epoch_line
@@ -341,15 +342,48 @@ def test_evaluate_prints_the_accuracy_first(whole, capsys):
     assert lines[3].endswith(last["ranks"])
 
 
+@pytest.mark.parametrize("more", [[], ["--to", "other.npz"]], ids=["default", "to"])
+def test_export_writes_the_newest_weights(more, whole, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert main(["export", str(whole), *more]) == 0
+    path = tmp_path / "other.npz" if more else whole / "model.npz"
+    said = capsys.readouterr().out
+    assert said.startswith(f"{more[-1] if more else path}: mlp after 3 of 3 epochs")
+    result, _ = Run.open(whole).latest()
+    with np.load(path) as file:
+        np.testing.assert_allclose(file["1.weight.US"] @ file["1.weight.Vh"], result.Y[0].to_dense(), atol=1e-6)
+        np.testing.assert_array_equal(file["5.bias"], result.Y[5])
+
+
+def test_unknown_format_is_explained(whole, capsys):
+    assert main(["export", str(whole), "--format", "onxx"]) == 2
+    assert "unknown format 'onxx': did you mean 'onnx'? expected one of npz, " in capsys.readouterr().err
+
+
+def test_networks_with_masks_and_running_statistics_go_on_to_the_same_bits(out, few_images):
+    """Batch normalisation and dropout: their state is in the checkpoint, too."""
+    run = Run.create(out, Config.of({"model": "mlp"}))
+    model = Sequential(Conv2d(1, 4, 5, 3, stride=4, bias=False), BatchNorm(4), Dropout(0.5), Flatten(), Linear(144, 10))
+    options = {"epochs": 2, "lr": 0.1, "batch_size": 64}
+    results = list(training(model, run.examples, AugmentedBUG(euler), **options))
+    path = run.save(results[5])
+    start = checkpoint.read_checkpoint(path)
+    assert len(start.buffers) == 2
+    *_, resumed = training(model, run.examples, AugmentedBUG(euler), start=start, **options)
+    assert run.save(resumed).read_bytes() == run.save(results[-1]).read_bytes()
+    masked = [
+        GradientFlow(model, run.examples.x_train, run.examples.y_train, seed=s, buffers=start.buffers) for s in (1, 2)
+    ]
+    assert len({flow.value_and_gradient(start.Y)[0] for flow in masked}) == 2
+
+
 def test_lines_of_a_dense_net():
     assert "ranks" not in epoch_line(_epoch(ranks=()), 10, 100)
     assert epoch_line(_epoch(ranks=(3, 4)), 10, 100).startswith("epoch  2/10  loss 0.5000  test 97.00 %  ranks 3 4, ")
 
 
 def _epoch(**changes):
-    from nn import Epoch
-    from nn.parameters import Parameters
-
     values = {
         "epoch": 2,
         "loss": 0.5,
