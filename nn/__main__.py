@@ -12,10 +12,12 @@ from typing import Any
 
 from matode._array import get_backend, host
 from matode.protocols import NonFiniteError
-from nn.config import INTEGRATOR_NAMES, MODELS, SCHEDULES, SUBSTEPS, Config, ConfigError
+from nn.config import INTEGRATOR_NAMES, MODELS, OPTIMIZERS, SCHEDULES, SUBSTEPS, Config, ConfigError
 from nn.data import NAMES
 from nn.display import Display
 from nn.export import FORMATS, export
+from nn.metric_plot import plot_metrics
+from nn.monitor_plot import plot_monitor
 from nn.parameters import count_parameters, ranks
 from nn.runs import Run, RunError
 from nn.train import TrainingResult, accuracy
@@ -93,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     add(how, "schedule", str, f"of the learning rate: {', '.join(SCHEDULES)}", metavar="NAME")
     add(how, "milestones", _epochs, "epochs after which 'steps' decays, as in 12,16", metavar="N,N")
     add(how, "decay", float, "factor of 'steps'", metavar="X")
+    add(how, "optimizer", str, f"one of {', '.join(OPTIMIZERS)}", metavar="NAME")
+    add(how, "momentum", float, "of heavy ball", metavar="X")
+    add(how, "weight_decay", float, "decoupled, in the time of the gradient flow", metavar="X")
+    add(how, "freeze_rank_after", int, "epochs after which the ranks stay", metavar="N")
+    add(how, "fine_tune_after", int, "epochs after which only cores and dense weights move", metavar="N")
+    add(how, "monitor_every", int, "steps between observations of what theory guarantees", metavar="N")
     add(how, "substep", str, f"solver of the small ODEs: {', '.join(SUBSTEPS)}", metavar="NAME")
     add(how, "validation", int, "training images to put aside", metavar="N")
     add(how, "seed", int, "of weights, shuffles and splits", metavar="N")
@@ -111,6 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--format", default="npz", metavar="NAME", help=f"{', '.join(FORMATS)} (default: npz)")
     command.add_argument("--to", metavar="FILE", help="DIR/model.FORMAT by default")
     command.set_defaults(command=_export)
+
+    command = commands.add_parser("plot", help="draw the metrics of a run, and what its monitors saw")
+    command.add_argument("folder", metavar="DIR")
+    command.add_argument("--format", default="png", metavar="NAME", help="png, pdf or svg (default: png)")
+    command.set_defaults(command=_plot)
     return parser
 
 
@@ -193,6 +206,19 @@ def _export(options: argparse.Namespace) -> int:
     path = options.to or run.folder / f"model.{options.format}"
     export(path, run.model, result.Y, result.buffers, format=options.format, image=run.image)
     print(f"{path}: {run.config.model} after {len(result.history)} of {run.config.epochs} epochs")
+    return 0
+
+
+def _plot(options: argparse.Namespace) -> int:
+    run = Run.open(options.folder, "numpy")
+    title = f"{run.config.model} on {run.config.data}, {run.config.integrator}"
+    metrics, monitors = run.rows("metrics.csv"), run.rows("monitors.csv")
+    if not metrics and not monitors:
+        raise RunError(f"{run.folder} has no metrics yet: train it with --resume {run.folder}")
+    if metrics:
+        print(f"drawn: {plot_metrics(metrics, run.folder / f'metrics.{options.format}', title=title)}")
+    if monitors:
+        print(f"drawn: {plot_monitor(monitors, run.folder / f'monitors.{options.format}', title=title)}")
     return 0
 
 

@@ -16,9 +16,12 @@ from matode.truncation import Relative
 from nn import models
 from nn.data import NAMES, Dataset, load
 from nn.module import Module
+from nn.monitors import Monitored, Observation
+from nn.optim import Adam, HeavyBall
+from nn.optim_phases import CoreOnly, FrozenRank, Phases, WeightDecay
 from nn.schedules import Schedule, constant, cosine, steps
 
-__all__ = ["INTEGRATOR_NAMES", "MODELS", "SCHEDULES", "SUBSTEPS", "Config", "ConfigError"]
+__all__ = ["INTEGRATOR_NAMES", "MODELS", "OPTIMIZERS", "SCHEDULES", "SUBSTEPS", "Config", "ConfigError"]
 
 
 class ConfigError(ValueError):
@@ -28,6 +31,8 @@ class ConfigError(ValueError):
 SUBSTEPS: Mapping[str, Substep] = {"euler": euler, "heun": heun, "midpoint": midpoint, "rk4": rk4}
 
 SCHEDULES = ("constant", "cosine", "steps")
+
+OPTIMIZERS = ("sgd", "adam")
 
 INTEGRATOR_NAMES = (*INTEGRATORS, "dense")
 """The integrators of ``matode``, and ``dense``: gradient descent with dense weights."""
@@ -64,6 +69,16 @@ class Config:
     dtype, backend : str
     checkpoint_every : int
         Steps between checkpoints within an epoch; there is one after each epoch, too.
+    optimizer : str
+        ``"sgd"``, with ``momentum`` where that is positive, or ``"adam"``.
+    momentum : float
+        Of heavy ball, from 0 to below 1.
+    weight_decay : float
+        Rate of the decoupled decay, in the time of the gradient flow.
+    freeze_rank_after, fine_tune_after : int or None
+        Epochs after which the ranks stay, and after which only the cores and the dense blocks move.
+    monitor_every : int
+        Steps between two observations of what theory guarantees; 0 for none.
     """
 
     model: str = "lenet5"
@@ -87,6 +102,12 @@ class Config:
     dtype: str = "float32"
     backend: str = "numpy"
     checkpoint_every: int = 500
+    optimizer: str = "sgd"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    freeze_rank_after: int | None = None
+    fine_tune_after: int | None = None
+    monitor_every: int = 0
 
     def __post_init__(self) -> None:
         _known("model", self.model, MODELS)
@@ -95,11 +116,22 @@ class Config:
         _known("schedule", self.schedule, SCHEDULES)
         _known("substep", self.substep, SUBSTEPS)
         _known("backend", self.backend, ("numpy", "cupy", "torch"))
+        _known("optimizer", self.optimizer, OPTIMIZERS)
         _known("dtype", self.dtype, ("float32", "float64"))
         for name in ("epochs", "batch_size", "width", "depth", "checkpoint_every", "min_rank"):
             _demand(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in ("seed", "validation"):
+        for name in ("seed", "validation", "weight_decay", "monitor_every"):
             _demand(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        for name in ("freeze_rank_after", "fine_tune_after"):
+            epoch = getattr(self, name)
+            _demand(epoch is None or epoch >= 1, name, "at least 1", epoch)
+        _demand(0 <= self.momentum < 1, "momentum", "at least 0 and below 1", self.momentum)
+        _demand(
+            self.optimizer == "sgd" or self.momentum == 0,
+            "momentum",
+            "none with adam, which has its own",
+            self.momentum,
+        )
         for name in ("lr", "decay"):
             value = getattr(self, name)
             _demand(math.isfinite(value) and value > 0, name, "positive and finite", value)
@@ -144,13 +176,45 @@ class Config:
         except ValueError as error:
             raise ConfigError(f"{self.model} on {self.data}: {error}") from error
 
-    def make_integrator(self) -> Integrator:
-        """Return the training method."""
-        method = make_integrator("full-rank" if self.integrator == "dense" else self.integrator)
-        settings: dict[str, Any] = {"substep": SUBSTEPS[self.substep]}
+    def make_integrator(self, per_epoch: int, record: Callable[[Observation], Any] | None = None) -> Integrator:
+        """Return the training method.
+
+        Parameters
+        ----------
+        per_epoch : int
+            Steps of an epoch.
+        record : callable, optional
+            Gets the observations, where there are any.
+
+        Raises
+        ------
+        ConfigError
+            If the rank of a method that does not adapt it is to be frozen.
+        """
+        method: Any = make_integrator("full-rank" if self.integrator == "dense" else self.integrator)
+        substep = SUBSTEPS[self.substep]
+        method = dataclasses.replace(method, substep=substep)
         if hasattr(method, "truncation"):
-            settings["truncation"] = Relative(min_rank=self.min_rank, max_rank=self.max_rank, tau=self.tau)
-        return dataclasses.replace(method, **settings)
+            rule = Relative(min_rank=self.min_rank, max_rank=self.max_rank, tau=self.tau)
+            method = dataclasses.replace(method, truncation=rule)
+        phases: dict[int, Integrator] = {0: method}
+        if self.freeze_rank_after is not None:
+            if not hasattr(method, "truncation"):
+                raise ConfigError(f"--freeze-rank-after: {self.integrator} keeps the ranks by itself")
+            phases[self.freeze_rank_after] = FrozenRank(method)
+        if self.fine_tune_after is not None:
+            phases[self.fine_tune_after] = CoreOnly(substep)
+        if len(phases) > 1:
+            method = Phases.by_epoch(per_epoch, phases)
+        if self.optimizer == "adam":
+            method = Adam(method)
+        elif self.momentum:
+            method = HeavyBall(method, self.momentum)
+        if self.weight_decay:
+            method = WeightDecay(method, self.weight_decay)
+        if self.monitor_every and record is not None:
+            method = Monitored(method, record, every=self.monitor_every)
+        return method
 
     def make_schedule(self) -> Schedule:
         """Return the schedule of the learning rate."""

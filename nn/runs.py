@@ -4,6 +4,7 @@
 
     DIR/config.json       everything that was asked for, resolved
     DIR/metrics.csv       one row per finished epoch
+    DIR/monitors.csv      what theory guarantees of steps, where that was asked for
     DIR/checkpoints/      the newest checkpoints
 """
 
@@ -16,7 +17,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,12 +29,14 @@ from nn import checkpoint
 from nn.config import Config
 from nn.data import Dataset
 from nn.module import Module
+from nn.monitors import Observation
 from nn.train import Epoch, TrainingResult, steps_per_epoch, training
 
 __all__ = ["Run", "RunError"]
 
 _CONFIG = "config.json"
 _METRICS = "metrics.csv"
+_MONITORS = "monitors.csv"
 _CHECKPOINTS = "checkpoints"
 
 
@@ -81,7 +84,7 @@ class Run:
         examples = config.load_data()
         run = cls(folder, config, examples.shape, examples.classes, _checksum(examples))
         run.__dict__["examples"] = examples
-        run.model  # noqa: B018  a model that cannot be made is refused before there is a folder
+        run.model, config.make_integrator(1)
         about = {"matode": matode.__version__, "image": run.image, "classes": run.classes, "data_crc32": run.data_crc32}
         absolute = folder.absolute()
         unfinished = absolute.with_name(f".{absolute.name}.unfinished")
@@ -151,8 +154,7 @@ class Run:
 
     def save(self, result: TrainingResult) -> Path:
         """Write a checkpoint."""
-        steps = len(result.history) * self.per_epoch + result.step
-        return checkpoint.write_checkpoint(self.folder / _CHECKPOINTS, result, steps)
+        return checkpoint.write_checkpoint(self.folder / _CHECKPOINTS, result, self._steps(result))
 
     def go_on(
         self, start: TrainingResult | None, seen: Callable[[TrainingResult], Any] = lambda result: None
@@ -173,30 +175,50 @@ class Run:
         NonFiniteError
             If the loss becomes NaN or inf.
         """
+        observed: list[Mapping[str, Any]] = []
         if start is not None:
             self._write_metrics(start.history)
-        steps = self._training(start)
+            observed += [row for row in self.rows(_MONITORS) if int(row["step"]) <= self._steps(start)]
+
+        def save(result: TrainingResult) -> TrainingResult:
+            """Write first what belongs to the checkpoint: what is there too much, a resumption takes away."""
+            if result.step == 0:
+                self._write_metrics(result.history)
+            self._write_table(_MONITORS, observed)
+            self.save(result)
+            return result
+
+        steps = self._training(start, lambda seen: observed.append(seen._asdict()))
         result = saved = next(steps)
         try:
             for result in steps:
-                if result.step == 0:
-                    self._write_metrics(result.history)
                 if result.step == 0 or result.step % self.config.checkpoint_every == 0:
-                    self.save(result)
-                    saved = result
+                    saved = save(result)
                 seen(result)
         except KeyboardInterrupt:
             if result is not saved:
-                self.save(result)
+                save(result)
             raise
         return result
 
-    def _training(self, start: TrainingResult | None) -> Iterator[TrainingResult]:
+    def rows(self, name: str) -> list[dict[str, str]]:
+        """Return the rows of one of the tables, none where it is not there."""
+        try:
+            with open(self.folder / name, newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        except FileNotFoundError:
+            return []
+
+    def _steps(self, result: TrainingResult) -> int:
+        """Return the number of steps in all."""
+        return len(result.history) * self.per_epoch + result.step
+
+    def _training(self, start: TrainingResult | None, record: Callable[[Observation], Any]) -> Iterator[TrainingResult]:
         config = self.config
         return training(
             self.model,
             self.examples,
-            config.make_integrator(),
+            config.make_integrator(self.per_epoch, record),
             epochs=config.epochs,
             lr=config.lr,
             batch_size=config.batch_size,
@@ -209,25 +231,28 @@ class Run:
 
     def _write_metrics(self, history: tuple[Epoch, ...]) -> None:
         """Write all rows anew: after a resumption there is one for each epoch, as if nothing had happened."""
-        path = self.folder / _METRICS
-        if not history:
+        rows = [_row(epoch, self.per_epoch, len(self.examples.x_train)) for epoch in history]
+        self._write_table(_METRICS, rows)
+
+    def _write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replace a table in one piece; without rows there is none."""
+        path = self.folder / name
+        if not rows:
             path.unlink(missing_ok=True)
             return
-        rows = [_row(epoch, self.per_epoch, len(self.examples.x_train)) for epoch in history]
         table = io.StringIO()
         writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        unfinished = path.with_name(f".{_METRICS}.unfinished")
+        unfinished = path.with_name(f".{name}.unfinished")
         _write(unfinished, table.getvalue())
         os.replace(unfinished, path)
 
     def _seconds(self) -> dict[int, float]:
         """Return how long the epochs took that are in the metrics."""
         try:
-            with open(self.folder / _METRICS, newline="") as file:
-                return {int(row["epoch"]): float(row["seconds"]) for row in csv.DictReader(file)}
-        except (FileNotFoundError, KeyError, TypeError, ValueError):
+            return {int(row["epoch"]): float(row["seconds"]) for row in self.rows(_METRICS)}
+        except (KeyError, TypeError, ValueError):  # somebody has edited it
             return {}
 
 

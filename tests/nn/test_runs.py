@@ -11,13 +11,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matode import AugmentedBUG, euler
-from nn import BatchNorm, Conv2d, Dropout, Epoch, Flatten, GradientFlow, Linear, Parameters, Sequential, checkpoint
+from matode import KSL, AugmentedBUG, FullRank, Relative, euler, heun
+from nn import (
+    Adam,
+    BatchNorm,
+    Conv2d,
+    CoreOnly,
+    Dropout,
+    Epoch,
+    Flatten,
+    FrozenRank,
+    GradientFlow,
+    HeavyBall,
+    Linear,
+    Monitored,
+    Parameters,
+    Phases,
+    Sequential,
+    WeightDecay,
+    alexnet,
+    checkpoint,
+    lenet5,
+    mlp,
+    resnet20,
+    vgg16,
+)
 from nn.__main__ import main
 from nn.config import Config, ConfigError
 from nn.display import Display, epoch_line
 from nn.runs import Run
-from nn.train import training
+from nn.train import accuracy, training
 from tests.nn.test_data import NAMES, idx
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +129,84 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(step, out, whole, monkeypat
     assert metrics(out) == metrics(whole)
 
 
+METHODS = {
+    "momentum": "--momentum 0.9 --weight-decay 0.1 --schedule cosine --monitor-every 2",
+    "adam": "--optimizer adam --lr 0.01 --tau 0.05 --monitor-every 3",
+    "phases": "--momentum 0.5 --freeze-rank-after 1 --fine-tune-after 2 --schedule steps --milestones 1,2",
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_kind_of_training_goes_on_to_the_same_bits(method, tmp_path, out, monkeypatch):
+    """Momenta, moments, phases and monitors are in the checkpoints, or beside them."""
+    options = METHODS[method].split()
+    assert train(tmp_path / "whole", *options) == 0
+    with monkeypatch.context() as patch:
+        interrupt_at(STEPS + 2, patch, raise_interrupt)
+        assert train(out, *options) == 130
+    assert resume(out) == 0
+    newest = max(checkpoints(out))
+    assert checkpoints(out)[newest] == checkpoints(tmp_path / "whole")[newest]
+    assert metrics(out) == metrics(tmp_path / "whole")
+    tables = [folder / "monitors.csv" for folder in (out, tmp_path / "whole")]
+    assert tables[0].exists() == ("--monitor-every" in options)
+    if tables[0].exists():
+        assert tables[0].read_bytes() == tables[1].read_bytes()
+        steps = [int(row["step"]) for row in Run.open(out).rows("monitors.csv")]
+        assert steps == list(range(1, 3 * STEPS + 1, int(options[-1])))
+
+
+def test_observations_after_the_checkpoint_are_made_again(out, monkeypatch):
+    assert train(out, "--monitor-every", "1") == 0
+    (out / "checkpoints" / max(checkpoints(out))).unlink()
+    before = (out / "monitors.csv").read_bytes()
+    assert resume(out) == 0
+    assert (out / "monitors.csv").read_bytes() == before
+
+
+def test_methods_are_put_together_from_outside_to_inside():
+    made = Config.of(
+        {
+            "momentum": 0.9,
+            "weight_decay": 0.1,
+            "monitor_every": 5,
+            "tau": 0.2,
+            "min_rank": 2,
+            "freeze_rank_after": 3,
+            "fine_tune_after": 4,
+            "substep": "heun",
+        }
+    ).make_integrator(10, print)
+    method = AugmentedBUG(heun, Relative(tau=0.2, min_rank=2))
+    phases = Phases(((0, method), (30, FrozenRank(method)), (40, CoreOnly(heun))))
+    assert made == Monitored(WeightDecay(HeavyBall(phases, 0.9), 0.1), print, every=5)
+    assert Config.of({"optimizer": "adam", "integrator": "ksl"}).make_integrator(1) == Adam(KSL(euler))
+    assert Config.of({"integrator": "dense"}).make_integrator(1) == FullRank(euler, Relative(tau=0.1))
+
+
+def test_schedules_by_name():
+    made = Config.of({"schedule": "steps", "milestones": [2, 3], "decay": 0.5}).make_schedule()
+    assert [made(epoch) for epoch in (1.9, 2, 3)] == [1.0, 0.5, 0.25]
+    assert Config.of({"schedule": "cosine", "epochs": 4}).make_schedule()(2) == pytest.approx(0.5)
+    assert Config.of({}).make_schedule()(7) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "image", "classes", "expected"),
+    [
+        ({"model": "mlp", "width": 9, "depth": 3, "rank": 4}, (1, 5, 4), 7, mlp((20, 9, 9, 7), rank=4)),
+        ({"model": "mlp", "width": 9, "depth": 2, "rank": [3, "none"]}, (1, 5, 4), 7, mlp((20, 9, 7), rank=[3, None])),
+        ({"model": "mlp", "depth": 2, "integrator": "dense"}, (1, 5, 4), 7, mlp((20, 500, 7))),
+        ({"model": "lenet5", "rank": "full"}, (1, 28, 28), 10, lenet5("full")),
+        ({"model": "alexnet", "rank": 8}, (3, 32, 32), 100, alexnet(8, classes=100)),
+        ({"model": "vgg16", "rank": "none"}, (3, 32, 32), 10, vgg16()),
+        ({"model": "resnet20", "rank": 5}, (3, 32, 32), 10, resnet20(5)),
+    ],
+)
+def test_models_by_name(settings, image, classes, expected):
+    assert Config.of(settings).make_model(image, classes) == expected
+
+
 def test_a_terminated_run_is_saved(out, whole, monkeypatch):
     with monkeypatch.context() as patch:
         interrupt_at(4, patch, lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -119,13 +220,13 @@ def test_every_method_goes_on_to_the_same_bits(integrator, out):
     config = Config.of({"model": "mlp", "width": 12, "depth": 3, "rank": 6, "integrator": integrator, "epochs": 2})
     run = Run.create(out, config)
     options = {"epochs": 2, "lr": 0.1, "batch_size": 64}
-    for k, result in enumerate(training(run.model, run.examples, config.make_integrator(), **options)):
+    for k, result in enumerate(training(run.model, run.examples, config.make_integrator(STEPS), **options)):
         if k == 5:
             path = run.save(result)
     whole = run.save(result).read_bytes()
     start = checkpoint.read_checkpoint(path)
     assert start.step == 1
-    *_, resumed = training(run.model, run.examples, config.make_integrator(), start=start, **options)
+    *_, resumed = training(run.model, run.examples, config.make_integrator(STEPS), start=start, **options)
     assert run.save(resumed).read_bytes() == whole
 
 
@@ -133,12 +234,12 @@ def test_checkpoints_go_on_on_every_backend(backend, out):
     config = Config.of({"model": "mlp", "width": 12, "depth": 3, "rank": 6, "epochs": 2})
     run = Run.create(out, config)
     options = {"epochs": 2, "lr": 0.1, "batch_size": 64, "backend": backend}
-    for k, result in enumerate(training(run.model, run.examples, config.make_integrator(), **options)):
+    for k, result in enumerate(training(run.model, run.examples, config.make_integrator(STEPS), **options)):
         if k == 5:
             path = run.save(result)
     whole = run.save(result).read_bytes()
     start = checkpoint.read_checkpoint(path, backend)
-    *_, resumed = training(run.model, run.examples, config.make_integrator(), start=start, **options)
+    *_, resumed = training(run.model, run.examples, config.make_integrator(STEPS), start=start, **options)
     assert run.save(resumed).read_bytes() == whole
 
 
@@ -356,6 +457,34 @@ def test_export_writes_the_newest_weights(more, whole, capsys, monkeypatch, tmp_
         np.testing.assert_array_equal(file["5.bias"], result.Y[5])
 
 
+def test_plot_draws_metrics_and_monitors(out, capsys):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'matode[plots]'")
+    assert train(out, "--monitor-every", "2", "--validation", "20") == 0
+    capsys.readouterr()
+    assert main(["plot", str(out), "--format", "svg"]) == 0
+    names = ["metrics.svg", "monitors.svg"]
+    assert capsys.readouterr().out.splitlines() == [f"drawn: {out / name}" for name in names]
+    for name in names:
+        assert (out / name).stat().st_size > 10_000
+    assert main(["plot", str(out), "--format", "bmpx"]) == 2
+    assert "bmpx" in capsys.readouterr().err
+
+
+def test_there_is_nothing_to_plot_yet(out, capsys):
+    Run.create(out, Config.of({"model": "mlp"}))
+    assert main(["plot", str(out)]) == 2
+    assert "has no metrics yet" in capsys.readouterr().err
+
+
+def test_plots_of_dense_nets_and_without_matplotlib(out, capsys, monkeypatch):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'matode[plots]'")
+    assert train(out, "--integrator", "dense") == 0
+    assert main(["plot", str(out)]) == 0
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["plot", str(out)]) == 2
+    assert "drawing needs matplotlib: pip install 'matode[plots]'" in capsys.readouterr().err
+
+
 def test_unknown_format_is_explained(whole, capsys):
     assert main(["export", str(whole), "--format", "onxx"]) == 2
     assert "unknown format 'onxx': did you mean 'onnx'? expected one of npz, " in capsys.readouterr().err
@@ -370,6 +499,10 @@ def test_networks_with_masks_and_running_statistics_go_on_to_the_same_bits(out, 
     path = run.save(results[5])
     start = checkpoint.read_checkpoint(path)
     assert len(start.buffers) == 2
+    assert not np.array_equal(start.buffers[0], results[-1].buffers[0])
+    last = results[-1]
+    test = run.examples.x_test, run.examples.y_test
+    assert last.history[-1].test_accuracy == accuracy(model, last.Y, *test, buffers=last.buffers)
     *_, resumed = training(model, run.examples, AugmentedBUG(euler), start=start, **options)
     assert run.save(resumed).read_bytes() == run.save(results[-1]).read_bytes()
     masked = [
@@ -413,6 +546,11 @@ def _epoch(**changes):
         ("--rank 0", "--rank: expected at least 1, 'full' or 'none', got 0"),
         ("--max-rank 2 --min-rank 3", "--max-rank: expected at least min_rank, got 2"),
         ("--schedule steps", "--milestones: expected some epochs, got none"),
+        ("--model resnet20", "resnet20 on mnist: it takes images of 3 x 32 x 32, got 1 x 28 x 28"),
+        ("--integrator bug --freeze-rank-after 2", "--freeze-rank-after: bug keeps the ranks by itself"),
+        ("--optimizer adam --momentum 0.5", "--momentum: expected none with adam, which has its own, got 0.5"),
+        ("--momentum 1", "--momentum: expected at least 0 and below 1, got 1.0"),
+        ("--fine-tune-after 0", "--fine-tune-after: expected at least 1, got 0"),
         ("--rank 5,6", "mlp on mnist: mlp: expected 3 ranks, one per layer, got 2"),
         ("--validation 200", "mnist has 200 training examples: cannot put 200 of them aside"),
         ("--data fashion-mnist", "Fashion-MNIST is not in"),
