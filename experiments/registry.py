@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from experiments import convergence, lenet5, mnist_mlp, published_defect, small_singular_values
+from experiments import adam_mlp, convergence, lenet5, mnist_mlp, published_defect, small_singular_values
 from experiments.progress import Progress
 
 __all__ = ["EXPERIMENTS", "Experiment", "get"]
@@ -92,6 +92,15 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 lenet5.QUICK,
                 lenet5.FULL,
                 seconds=(15, 10_000),
+                resumable=True,
+            ),
+            Experiment(
+                "adam-mlp",
+                "Adam in the rank-adaptive phase: the consistent form, the factor-wise one, the published one",
+                adam_mlp.run,
+                adam_mlp.QUICK,
+                adam_mlp.FULL,
+                seconds=(45, 800),
                 resumable=True,
             ),
             Experiment(

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments import lenet5, parts, progress, small_singular_values, tables
+from experiments import adam_mlp, lenet5, parts, progress, small_singular_values, tables
 from matode import LowRank
 from matode._array import default_rng, get_backend
 from nn import count_parameters
@@ -112,6 +112,24 @@ def test_both_forms_start_from_the_same_decayed_matrices(images, tmp_path, monke
     assert summary["dlrt", 10.0]["gap_half_width"] == pytest.approx(12.7062 * abs(gaps[0] - gaps[1]) / 2, abs=1e-4)
     assert summary["factors", 1.0]["gap"] == 0.0
     assert summary["factors", 1.0]["test_percent"] == pytest.approx((end["factors-1", 0] + end["factors-1", 1]) / 2)
+
+
+def test_forms_of_adam_start_alike_and_end_in_a_summary(images, tmp_path):
+    settings = adam_mlp.Settings(width=24, depth=3, rank=12, seeds=(0, 1), epochs=3, batch_size=8, lr=0.01)
+    adam_mlp.run(settings, tmp_path, progress.silent, "numpy")
+    rows = tables.read(tmp_path / "epochs.csv")
+    assert len(rows) == 3 * 2 * 3
+    for row in tables.read(tmp_path / "summary.csv"):
+        curves = [
+            [100 * r["test_accuracy"] for r in rows if (r["setting"], r["seed"]) == (row["method"], s)] for s in (0, 1)
+        ]
+        assert row["last_percent"] == pytest.approx((curves[0][-1] + curves[1][-1]) / 2)
+        assert row["worst_last_percent"] == min(curve[-1] for curve in curves)
+        assert row["largest_drop_from_best"] == pytest.approx(max(max(curve) - curve[-1] for curve in curves))
+    end = {row["setting"]: row["loss"] for row in rows if (row["seed"], row["epoch"]) == (0, 3)}
+    assert len(set(end.values())) == 3
+    with pytest.raises(ValueError, match="there is no 'sgd'"):
+        adam_mlp.Settings(methods=("sgd",))
 
 
 def test_method_is_at_its_ranks_when_the_shrinking_ends():
