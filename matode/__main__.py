@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from matode import problems
 from matode.integrators import ALIASES, INTEGRATORS, make_integrator
 from matode.plots import plot_bounds
 from matode.testing import GUARANTEES, check_integrator, claims_of, third_party
@@ -68,8 +69,8 @@ def _list(options: argparse.Namespace) -> int:
         also = f" (= {', '.join(aliases)})" if aliases else ""
         print(f"  {name + also:24s}{_plain((factory.__doc__ or '').splitlines()[0])}")
     print("problems")
-    for name in sorted(PROBLEMS):
-        print(f"  {name:24s}{PROBLEMS[name]().name}")
+    for name, make in problems.PROBLEMS.items():
+        print(f"  {name:24s}{make().name}")
     return 0
 
 

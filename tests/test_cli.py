@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from matode import problems
 from matode.__main__ import main
 from matode.integrators import INTEGRATORS
 from matode.validation import bound_series
@@ -40,7 +41,7 @@ def test_list_names_every_integrator(capsys):
     output = capsys.readouterr().out
     assert all(name in output for name in INTEGRATORS)
     assert ":class:" not in output
-    assert "lyapunov" in output
+    assert all(name in output for name in problems.PROBLEMS)
 
 
 def test_validate_prints_a_table(capsys):

@@ -8,7 +8,7 @@ from matode._array import Backend, default_rng, get_backend, host, sparse_operat
 from matode.entrywise import product
 from matode.evaluations import Operator
 from matode.problems.grids import central, laplacian
-from matode.problems.problem import Linear, Problem
+from matode.problems.problem import Linear, Problem, check_interval
 from matode.problems.references import integrated
 from matode.problems.starts import widened
 
@@ -58,6 +58,7 @@ def burgers(
     ----------
     B. Carrel, arXiv:2410.17091 (2024); G. Ceruti, J. Kusch and Ch. Lubich, BIT 62 (2022), for uncertain Burgers.
     """
+    check_interval(T)
     m, n = shape
     if not viscosity > 0:
         raise ValueError(f"the viscosity must be positive, got {viscosity}")

@@ -8,7 +8,7 @@ from matode._array import Backend, get_backend, host, sparse_operator
 from matode.evaluations import Operator
 from matode.lowrank import LowRank
 from matode.problems.grids import central, laplacian
-from matode.problems.problem import Linear, Problem
+from matode.problems.problem import Linear, Problem, check_interval
 from matode.problems.starts import check_rank, widened
 
 __all__ = ["convection_diffusion"]
@@ -58,6 +58,7 @@ def convection_diffusion(
     """
     from scipy.linalg import expm, solve_sylvester
 
+    check_interval(T)
     check_rank(rank, shape)
     if not diffusion > 0:
         raise ValueError(f"the diffusion must be positive, got {diffusion}")
@@ -93,7 +94,7 @@ def convection_diffusion(
         Y0=widened(left, right, rank, seed, backend),
         reference=reference,
         L=size,
-        B=1.1 * size * (1.0 + abs(T) * source) + source,
+        B=1.1 * size * (1.0 + T * source) + source,
         one_sided=largest,
         linear=Linear(a, b, lambda t, Y: C),
         citation="standard; see e.g. Simoncini, SIAM Rev. 58 (2016)",

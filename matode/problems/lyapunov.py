@@ -8,7 +8,7 @@ from matode._array import Backend, default_rng, get_backend, host, sparse_operat
 from matode.evaluations import Operator
 from matode.lowrank import LowRank
 from matode.problems.grids import central, laplacian
-from matode.problems.problem import Linear, Problem
+from matode.problems.problem import Linear, Problem, check_interval
 
 __all__ = ["lyapunov"]
 
@@ -59,6 +59,7 @@ def lyapunov(
     """
     from scipy.linalg import eigh_tridiagonal, expm, solve_continuous_lyapunov
 
+    check_interval(T)
     if not 1 <= source_rank <= rank <= n:
         raise ValueError(f"need 1 <= source_rank <= rank <= n, got {source_rank}, {rank}, {n}")
     if not -1 <= convection <= 1:

@@ -8,7 +8,7 @@ from typing import Any
 
 from matode._array import host
 
-__all__ = ["Linear", "Problem"]
+__all__ = ["Linear", "Problem", "check_interval"]
 
 
 @dataclass(frozen=True)
@@ -74,3 +74,9 @@ class Problem:
     start_error: float = 0.0
     citation: str = ""
     linear: Linear | None = None
+
+
+def check_interval(T: float) -> None:
+    """Raise a ValueError unless T is positive: the constants of dissipative problems hold forward in time alone."""
+    if not T > 0:
+        raise ValueError(f"the length T of the interval must be positive, got {T} (the constants hold forward in time)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matode._array import Backend, get_backend, host, sparse_operator
 from matode.evaluations import Operator
 from matode.problems.grids import central, laplacian
-from matode.problems.problem import Problem
+from matode.problems.problem import Problem, check_interval
 from matode.problems.references import integrated
 from matode.problems.starts import widened
 
@@ -55,6 +55,7 @@ def plane_source(
     G. Ceruti, J. Kusch and Ch. Lubich, BIT 62 (2022), section 5; B. D. Ganapol, AIP Conf. Proc. (2008), for the plane
     source.
     """
+    check_interval(T)
     m, N = shape
     if N < 2:
         raise ValueError(f"need at least two moments, got {N}")

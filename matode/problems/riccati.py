@@ -8,7 +8,7 @@ from matode._array import Backend, default_rng, get_backend, host, sparse_operat
 from matode.evaluations import Operator
 from matode.lowrank import LowRank
 from matode.problems.grids import central, laplacian
-from matode.problems.problem import Linear, Problem
+from matode.problems.problem import Linear, Problem, check_interval
 from matode.problems.references import stepped
 
 __all__ = ["riccati"]
@@ -64,6 +64,7 @@ def riccati(
     """
     from scipy.linalg import expm
 
+    check_interval(T)
     if not 1 <= outputs <= rank <= n or not 1 <= inputs <= n:
         raise ValueError(f"need 1 <= outputs <= rank <= n and 1 <= inputs <= n, got {outputs}, {rank}, {n}, {inputs}")
     if not -1 <= convection <= 1:
@@ -92,7 +93,7 @@ def riccati(
     Q = LowRank(put(C), None, put(C))
     R = LowRank(put(D), None, put(D))
     source = math.sqrt(outputs)
-    reach = 1.1 * (1.0 + abs(T) * source)
+    reach = 1.1 * (1.0 + T * source)
     size = 2.0 * float(host.linalg.norm(dense, 2))
     largest = -norm * float(host.sin(host.pi / (2 * (n + 1)))) ** 2
     return Problem(
