@@ -106,7 +106,8 @@ class LowRank(Lazy):
     -----
     ``A @ Y``, ``Y @ B``, ``Y + Z``, ``c * Y``, ``Y * Z`` (entry by entry), ``Y.mT`` and ``Y.mH`` are low-rank values
     again; ``Y**k`` is one while that is cheaper (:mod:`matode.entrywise`, which also has products that choose). Sums
-    are kept as lists of terms; their factors are put side by side only when ``U``, ``S`` or ``V`` is asked for. Adding a dense or sparse matrix gives a lazy sum, which a field may return. A value is an
+    are kept as lists of terms; their factors are put side by side only when ``U``, ``S`` or ``V`` is asked for. Adding
+    a dense or sparse matrix gives a lazy sum, which a field may return. A value is an
     :class:`~matode.protocols.Evaluation` of itself.
 
     The arrays are not copied: do not change them afterwards.
