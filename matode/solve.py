@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from matode._array import eps
+from matode.control import Control, ControlError, Tolerances
+from matode.events import Event
 from matode.field import Counted, UserField
 from matode.integrators import make_integrator
 from matode.lowrank import LowRank
 from matode.progress import Progress, reporter
 from matode.protocols import NonFiniteError, State
-from matode.solution import Solution
-from matode.state import initial_state
-from matode.truncation import Truncation
+from matode.recorder import Recorder, StopSolve
+from matode.solution import Resume, Solution
+from matode.state import Start, initial_state
+from matode.stepping import EqualSteps, Stepping
+from matode.truncation import Relative, Truncation
 
 __all__ = ["solve"]
 
@@ -27,8 +32,18 @@ def solve(
     integrator: Any = "augmented-bug",
     *,
     h: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
     truncation: Truncation | None = None,
+    max_rank: int | None = None,
+    min_step: float = 0.0,
+    max_step: float = math.inf,
+    max_steps: int = 10_000,
     t_eval: Sequence[float] | None = None,
+    save: Callable[[float, Any], Any] | None = None,
+    dense_output: bool = False,
+    events: Event | Sequence[Event] | None = None,
+    lipschitz: float | None = None,
     progress: bool | Progress | None = None,
     callback: Callable[[float, Any], Any] | None = None,
 ) -> Solution:
@@ -38,23 +53,44 @@ def solve(
     ----------
     F : callable
         The right-hand side ``F(t, Y)``, written with ``@ + - *`` on the :class:`~matode.LowRank` value Y; it may
-        return a LowRank, a sum of low-rank, dense and sparse matrices, or a dense m x n array. For a system, Y is the
-        tuple of blocks and the value a sequence of matrices, one per block.
+        return a LowRank, a sum, or a dense or sparse m x n matrix. For a system of several blocks it takes the tuple of
+        blocks and the value is a sequence of matrices, one per block.
     t_span : (float, float)
         Start and end; an end before the start integrates backward.
-    Y0 : LowRank, (U, S, V), array, or tuple of blocks
-        The start, ``Y0 = U S V*``. Factors are not truncated; a dense array is. Dense blocks of a system stay dense.
+    Y0 : LowRank, (U, S, V), array, tuple of blocks, or Solution
+        The start, ``Y0 = U S V*``. Factors are not truncated; a dense array is. Dense blocks of a system stay dense. A
+        :class:`~matode.Solution` is continued from where it stopped, as if it had not: ``t_span`` must start there.
     integrator : str or Integrator
         A name out of :data:`matode.INTEGRATORS` (or "kls", that is "bug"), or any object with the ``step`` of
         :class:`~matode.protocols.Integrator`.
-    h : float
+    h : float, optional
         The step, positive in either direction. The last one before the end, and before each ``t_eval``, is shortened.
+        With ``rtol`` or ``atol`` it is only the first step.
+    rtol, atol : float, optional
+        Error control: steps and ranks are chosen so that the error stays about ``rtol ||Y|| + atol``, in the Frobenius
+        norm of all blocks together. With neither these nor h, ``rtol`` is 1e-3. A method of fixed rank controls the
+        discretisation in time alone.
     truncation : Truncation, optional
         What rank-adaptive methods keep, and how a dense Y0 is truncated: ``Rank(r)``, ``Absolute(theta)`` or
-        ``Relative(tau)``. Where not given, the integrator's own, or 1e-10 relative. Fixed-rank methods keep the rank
-        of Y0.
+        ``Relative(tau)``. Where not given, the integrator's own, or what rtol asks for, or 1e-10 relative. Fixed-rank
+        methods keep the rank of Y0.
+    max_rank : int, optional
+        With rtol: the cap of every rank. Where it binds, the status is "limited".
+    min_step, max_step : float
+        With rtol: bounds of the step. A solve that needs a smaller step fails, with a sentence.
+    max_steps : int
+        With rtol: attempts after which the solve gives up, with a sentence.
     t_eval : sequence of float, optional
         Times to keep, in the direction of integration; every step where not given.
+    save : callable, optional
+        ``save(t, Y)`` is kept in ``Solution.Y`` in place of Y.
+    dense_output : bool
+        Keep every step, and its slope, for values between the steps and error bounds. Without ``t_eval`` and ``save``
+        the steps are kept anyway, and slopes are evaluated when they are asked for.
+    events : callable or sequence of callables, optional
+        Functions ``event(t, Y)`` whose zeros are found; attributes ``terminal`` and ``direction`` as in SciPy.
+    lipschitz : float, optional
+        A (one-sided) Lipschitz constant of F, for ``Solution.error_bound``.
     progress : bool or callable, optional
         True for a progress bar; a callable receives the finished fraction.
     callback : callable, optional
@@ -63,8 +99,9 @@ def solve(
     Returns
     -------
     Solution
-        With ``t, Y, ranks, nfev, status, message``. A solve that meets NaN or inf, or an unstable step, ends with
-        status "failed", a sentence, and everything computed until then.
+        With ``t, Y, ranks, nfev, status, message``, values at any time by ``sol(t)``, and ``sol.error_bound(t)``. A
+        solve that meets NaN or inf, an unstable step, or one of its limits ends with status "failed", a sentence, and
+        everything computed until then.
 
     Raises
     ------
@@ -82,49 +119,37 @@ def solve(
     ('finished', 1)
     """
     t0, t1 = _interval(t_span)
-    step_size = _step_size(h)
     targets = _targets(t0, t1, t_eval)
+    limits = {"max_rank": max_rank, "min_step": min_step, "max_step": max_step, "max_steps": max_steps}
+    tolerances = _tolerances(h, rtol, atol, **limits)
     method = _method(integrator, truncation)
-    Y, single = initial_state(Y0, truncation)
+    start, resume = _start(Y0, truncation, tolerances, t0)
     if not callable(F):
         raise TypeError(f"F must be a function F(t, Y), got {type(F).__name__}")
-    field = Counted(UserField(F, single))
+    own = getattr(method, "truncation", None) is not None
+    stepping = _stepping(method, tolerances, h, (t0, t1), own, resume)
+    field = Counted(UserField(F, start.single))
+    record = Recorder(field, start, save, events, every=t_eval is None, dense=dense_output, lipschitz=lipschitz)
     report = reporter(progress, f"{type(method).__name__} from t = {t0:g} to {t1:g}")
 
-    solution = Solution()
-    capped = 0
-    memory = None
-    if t_eval is None or t0 in targets:
-        _keep(solution, t0, Y, single)
-    t = t0
-    for t, t_next, wanted in _grid(t0, t1, step_size, targets):
-        try:
-            step = method.step(field, t, t_next - t, Y, memory)
-        except NonFiniteError as error:
-            solution.status, solution.message = "failed", f"stopped at t = {t:g} after {solution.nsteps} steps: {error}"
-            break
-        Y, memory = State(step.Y), step.memory
-        solution.nsteps += 1
-        solution.truncation_error.append(math.hypot(*step.info.get("truncation_error", (0.0,))))
-        capped += bool(step.info.get("capped", False))
-        t = t_next
-        if t_eval is None or wanted:
-            _keep(solution, t, Y, single)
-        report((t - t0) / (t1 - t0))
-        if callback is not None and callback(t, Y[0] if single else Y):
-            solution.status, solution.message = "stopped", f"the callback stopped the solve at t = {t:g}"
-            break
-    if solution.status != "finished" and (not solution.t or solution.t[-1] != t):
-        _keep(solution, t, Y, single)
-    solution.nfev = field.nfev
-    if not solution.message:
-        solution.message = f"reached t = {t1:g} in {solution.nsteps} steps"
-    if capped:
-        solution.message += (
-            f"; in {capped} of {solution.nsteps} steps the rank was held at its maximum and more than the tolerance "
-            f"was discarded, up to {max(solution.truncation_error):.1e}"
-        )
-    return solution
+    record.begin(t0, wanted=t0 in targets)
+    t, Y, memory = t0, start.Y, resume.memory
+    try:
+        for target in dict.fromkeys([*targets, t1]):
+            while t != target:
+                t, step, *_ = advance = stepping.advance(field, t, Y, memory, target)
+                Y, memory = State(step.Y), step.memory
+                record.step(advance, wanted=t in targets)
+                report((t - t0) / (t1 - t0))
+                if callback is not None and callback(t, Y[0] if start.single else Y):
+                    raise StopSolve(f"the callback stopped the solve at t = {t:g}")
+    except StopSolve as stop:
+        record.end("stopped", str(stop))
+    except (NonFiniteError, ControlError) as error:
+        record.end("failed", f"stopped at t = {t:g} after {record.steps} steps: {error}")
+    else:
+        record.end("finished", f"reached t = {t1:g} in {record.steps} steps")
+    return record.finished(memory, stepping.state(), controlled=tolerances is not None)
 
 
 def _interval(t_span: tuple[float, float]) -> tuple[float, float]:
@@ -137,12 +162,51 @@ def _interval(t_span: tuple[float, float]) -> tuple[float, float]:
     return t0, t1
 
 
-def _step_size(h: float | None) -> float:
-    if h is None:
-        raise ValueError("give the step size h")
-    if not (h > 0 and math.isfinite(h)):
+def _tolerances(h: float | None, rtol: float | None, atol: float | None, **limits: Any) -> Tolerances | None:
+    """Return what the error control is asked for, or None where the steps are equal."""
+    if h is not None and not (h > 0 and math.isfinite(h)):
         raise ValueError(f"the step size h must be a positive number, got {h!r} (the direction comes from t_span)")
-    return float(h)
+    if rtol is None and atol is None:
+        if h is not None:
+            return None
+        rtol = 1e-3
+    return Tolerances(0.0 if rtol is None else rtol, 0.0 if atol is None else atol, **limits)
+
+
+def _start(Y0: Any, truncation: Truncation | None, tolerances: Tolerances | None, t0: float) -> tuple[Start, Resume]:
+    """Return the initial state, and what a restart brings along."""
+    if not isinstance(Y0, Solution):
+        if truncation is None and tolerances is not None and tolerances.rtol > 0:
+            truncation = Relative(max(0.01 * tolerances.rtol, 1e-15))
+        start = initial_state(Y0, truncation)
+        return start, Resume(t0, start.Y)
+    if Y0.resume is None or Y0.resume.t != t0:
+        reached = "nowhere" if Y0.resume is None else f"t = {Y0.resume.t!r}"
+        raise ValueError(f"the solution to go on from has reached {reached}, but t_span starts at {t0!r}")
+    error = Y0.start_error
+    if Y0.trajectory is not None and Y0.lipschitz is not None:
+        error = Y0.error_bound(t0)
+    return Start(Y0.resume.Y, Y0.single, error), Y0.resume
+
+
+def _stepping(
+    method: Any, tolerances: Tolerances | None, h: float | None, span: tuple[float, float], own: bool, resume: Resume
+) -> Stepping:
+    """Return equal or controlled steps, going on where a restart left off."""
+    (t0, t1), memory = span, resume.stepping
+    if tolerances is None:
+        assert h is not None
+        origin, k = memory.get("origin", t0), int(memory.get("k", 0))
+        on_grid = memory.get("h") == h and origin + k * math.copysign(h, t1 - t0) == t0
+        return EqualSteps(method, float(h), origin if on_grid else t0, k if on_grid else 0)
+    smallest = max(eps(block.S if isinstance(block, LowRank) else block) for block in resume.Y)
+    if 0 < tolerances.rtol < 100 * smallest and tolerances.atol == 0:
+        raise ValueError(
+            f"rtol = {tolerances.rtol:g} is below what the precision of Y0 can show: ask for at least "
+            f"{100 * smallest:.1e}, or give Y0 in double precision"
+        )
+    proposed = memory.get("proposed") if h is None else float(h)
+    return Control(method, tolerances, abs(t1 - t0), own, proposed, memory.get("previous", 1.0))
 
 
 def _targets(t0: float, t1: float, t_eval: Sequence[float] | None) -> list[float]:
@@ -154,19 +218,6 @@ def _targets(t0: float, t1: float, t_eval: Sequence[float] | None) -> list[float
     if targets and (sign * (targets[0] - t0) < 0 or sign * (t1 - targets[-1]) < 0):
         raise ValueError(f"t_eval must lie inside t_span = ({t0:g}, {t1:g}), got {targets[0]:g} ... {targets[-1]:g}")
     return targets
-
-
-def _grid(t0: float, t1: float, h: float, targets: list[float]) -> Iterator[tuple[float, float, bool]]:
-    """Yield ``(start, end, whether the end is a target)`` of each step."""
-    start = t0
-    for stop in dict.fromkeys([*targets, t1]):
-        length = abs(stop - start)
-        count = math.ceil(length / h * (1 - 1e-12))
-        signed = math.copysign(h, stop - start)
-        for k in range(count):
-            last = k == count - 1
-            yield start + k * signed, stop if last else start + (k + 1) * signed, last and stop in targets
-        start = stop
 
 
 def _method(integrator: Any, truncation: Truncation | None) -> Any:
@@ -184,8 +235,3 @@ def _method(integrator: Any, truncation: Truncation | None) -> Any:
     return method
 
 
-def _keep(solution: Solution, t: float, Y: State, single: bool) -> None:
-    ranks = tuple(B.rank if isinstance(B, LowRank) else None for B in Y)
-    solution.t.append(t)
-    solution.Y.append(Y[0] if single else Y)
-    solution.ranks.append(ranks[0] if single else ranks)

@@ -1,20 +1,55 @@
-"""From what a user passes as Y0 to a state whose low-rank blocks have orthonormal bases and square cores."""
+"""States: from what a user passes as Y0 to blocks with orthonormal bases and square cores, and their arithmetic."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from typing import Any, NamedTuple
 
-from matode._array import Array, as_dtype, eps, finite, is_array, is_floating, mH, namespace
-from matode.linalg import orthonormality_defect, qr
+from matode._array import Array, as_dtype, eps, finite, from_host, host, is_array, is_floating, mH, namespace
+from matode.linalg import orthonormality_defect, qr, truncated_svd
 from matode.lowrank import LowRank
 from matode.protocols import Block, State
 from matode.truncation import Rank, Relative, Truncation
 
-__all__ = ["initial_state"]
+__all__ = ["Start", "combined", "core_norm", "initial_state", "norm"]
 
 
-def initial_state(Y0: Any, truncation: Truncation | None) -> tuple[State, bool]:
-    """Return the initial state, and whether it is a single matrix.
+class Start(NamedTuple):
+    """The initial state, whether it is a single matrix, and how far it is from the Y0 that was given."""
+
+    Y: State
+    single: bool
+    error: float = 0.0
+
+
+def norm(Y: Sequence[Block]) -> float:
+    """Return the Frobenius norm of all blocks together."""
+    return math.hypot(*(y.norm() if isinstance(y, LowRank) else _vector_norm(y) for y in Y))
+
+
+def core_norm(Y: Sequence[Block]) -> float:
+    """Return the Frobenius norm of a state whose bases are orthonormal, from its cores alone."""
+    return math.hypot(*(_vector_norm(y.S if isinstance(y, LowRank) else y) for y in Y))
+
+
+def combined(*terms: tuple[float, Sequence[Block]]) -> State:
+    """Return the sum of ``c * Y`` over the terms ``(c, Y)``, block by block; sums of low-rank blocks stay lazy."""
+    weights, states = zip(*terms, strict=True)
+    return State(
+        reduce(add, (c * block for c, block in zip(weights, blocks, strict=True)))
+        for blocks in zip(*states, strict=True)
+    )
+
+
+def _vector_norm(x: Array) -> float:
+    return float(namespace(x).linalg.vector_norm(x))
+
+
+def initial_state(Y0: Any, truncation: Truncation | None) -> Start:
+    """Return the initial state with orthonormal bases.
 
     Parameters
     ----------
@@ -31,7 +66,7 @@ def initial_state(Y0: Any, truncation: Truncation | None) -> tuple[State, bool]:
     if isinstance(Y0, State) or (isinstance(Y0, tuple | list) and any(isinstance(B, LowRank) for B in Y0)):
         if not Y0:
             raise ValueError("Y0 has no blocks")
-        return State(_block(B, i) for i, B in enumerate(Y0)), False
+        return Start(State(_block(B, i) for i, B in enumerate(Y0)), False)
     if isinstance(Y0, tuple | list):
         if len(Y0) != 3 or not all(is_array(X) for X in Y0):
             raise ValueError(
@@ -40,10 +75,11 @@ def initial_state(Y0: Any, truncation: Truncation | None) -> tuple[State, bool]:
             )
         Y0 = LowRank(*(_floating(X) for X in Y0))
     elif is_array(Y0):
-        Y0 = _truncated(_floating(Y0), truncation)
+        Y, error = _truncated(_floating(Y0), truncation)
+        return Start(State((Y,)), True, error)
     if not isinstance(Y0, LowRank):
         raise TypeError(f"Y0 must be a LowRank, (U, S, V), a dense array or a State, got {type(Y0).__name__}")
-    return State((_low_rank(Y0, "Y0"),)), True
+    return Start(State((_low_rank(Y0, "Y0"),)), True)
 
 
 def _block(block: Any, i: int) -> Block:
@@ -62,7 +98,7 @@ def _floating(X: Array) -> Array:
     return X if is_floating(X) else as_dtype(X, namespace(X).float64)
 
 
-def _truncated(A: Array, truncation: Truncation | None) -> LowRank:
+def _truncated(A: Array, truncation: Truncation | None) -> tuple[LowRank, float]:
     if A.ndim != 2 or 0 in A.shape:
         raise ValueError(f"a dense Y0 must be a matrix with at least one row and column, got shape {tuple(A.shape)}")
     if not finite(A):
@@ -70,7 +106,8 @@ def _truncated(A: Array, truncation: Truncation | None) -> LowRank:
     if isinstance(truncation, Rank) and truncation.r > min(A.shape):
         m, n = A.shape
         raise ValueError(f"a {m} x {n} matrix cannot have rank {truncation.r}: ask for at most {min(m, n)}")
-    return LowRank.from_dense(A, Relative(1e-10) if truncation is None else truncation)
+    P, s, Q, discarded = truncated_svd(A, Relative(1e-10) if truncation is None else truncation)
+    return LowRank(P, from_host(host.diag(s), A, A.dtype), Q), discarded
 
 
 def _low_rank(Y: LowRank, what: str) -> LowRank:
