@@ -66,10 +66,10 @@ class Certificate:
 
     def _advanced(self, k: int, length: float) -> float:
         """Return the bound at ``length`` beyond step k."""
-        l = self.lipschitz
-        weight = math.expm1(2 * l * length) / (2 * l) if l != 0.0 else length  # the integral of e^(2 l s)
+        rate = self.lipschitz
         try:
-            return math.exp(l * length) * self._bounds[k] + math.sqrt(max(weight, 0.0)) * self._sizes[k]
+            weight = math.expm1(2 * rate * length) / (2 * rate) if rate != 0.0 else length  # int e^(2 rate s) ds
+            return math.exp(rate * length) * self._bounds[k] + math.sqrt(weight) * self._sizes[k]
         except OverflowError:
             return math.inf
 
@@ -109,7 +109,7 @@ def _difference(D: Block, f: Evaluation) -> float:
             sparse = term.A if sparse is None else sparse + term.A
         else:
             dense = term.full() if dense is None else dense + term.full()
-    rounding = 8 * eps(D.head) * low.norm_of_terms()
+    rounding = 8 * eps(D.head) * _size_of_terms(low)
     if dense is not None:
         dense = dense + low.to_dense()
         return _dense_norm(dense if sparse is None else dense + sparse.toarray()) + rounding
@@ -122,6 +122,12 @@ def _difference(D: Block, f: Evaluation) -> float:
     size = low.norm()
     square = own**2 + 2 * overlap + size**2
     return math.sqrt(max(square, 0.0) + 32 * eps(D.head) * (own**2 + size**2))
+
+
+def _size_of_terms(Y: LowRank) -> float:
+    """Return the norm that the factors would have without cancellation: what rounding is relative to."""
+    norm = namespace(Y.U).linalg.vector_norm
+    return float(norm(norm(Y.U, axis=0)[:, None] * abs(Y.S) * norm(Y.V, axis=0)[None, :]))
 
 
 def _dense_norm(x: Array) -> float:

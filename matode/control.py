@@ -5,8 +5,8 @@ step doubling. A PI controller turns the estimate into the next step. Where a st
 the bases, the answer is a wider start, not a smaller step: the normal component's share of the error shrinks only
 like h.
 
-Sources: E. Hairer, S. P. Norsett and G. Wanner, Solving Ordinary Differential Equations I, sections II.4 (step doubling,
-extrapolation) and IV.2 of volume II (PI control).
+Source: E. Hairer, S. P. Norsett and G. Wanner, Solving Ordinary Differential Equations, volume I, section II.4 (step
+doubling, extrapolation), and volume II, section IV.2 (PI control).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Advance", "Control", "ControlError", "Doubling", "Tolerances"]
 
 _SAFETY = 0.9
 _SHRINK, _GROW = 0.2, 5.0
-_SHARE = 0.3  # of the tolerance that the estimate of one step may use
+_SHARE = 0.1  # of the tolerance that the estimate of one step may use
 _TRUNCATION_SHARE = 0.05  # of the tolerance that all truncations of the interval together may use
 _MOST_REJECTIONS = 60
 
@@ -195,7 +195,8 @@ class Control:
 
     def state(self) -> dict[str, float]:
         """Return what a restart needs."""
-        return {"proposed": self.length / 100 if self.h is None else self.h, "previous": self.previous}
+        proposed = self.length / 100 if self.h is None else self.h
+        return {"proposed": proposed, "previous": self.previous, "length": self.length}
 
     @property
     def _adaptive(self) -> bool:

@@ -1,7 +1,7 @@
 """The normal component of a field, and the wider start that contains it.
 
-At ``Y = U S V*`` the normal component ``N = (I - P_U) F (I - P_V)`` is what no combination of the two bases reaches. Its
-share of a step's error shrinks only like h: a smaller step is a poor answer to it, a wider basis the right one.
+At ``Y = U S V*`` the normal component ``N = (I - P_U) F (I - P_V)`` is what no combination of the two bases reaches.
+Its share of a step's error shrinks only like h: a smaller step is a poor answer to it, a wider basis the right one.
 """
 
 from __future__ import annotations

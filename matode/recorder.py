@@ -53,7 +53,9 @@ class Recorder:
         dense: bool,
         lipschitz: float | None,
     ) -> None:
-        listed = () if events is None else (events,) if callable(events) else tuple(events)
+        listed = () if events is None else (events,) if callable(events) else events
+        if not isinstance(listed, tuple | list):
+            raise TypeError(f"events must be functions event(t, Y), got {type(events).__name__}")
         self._field, self._start, self._save, self._every, self._dense = field, start, save, every, dense
         self._events = EventLog(listed, self._unwrapped)
         self._t, self._Y = math.nan, start.Y

@@ -153,10 +153,11 @@ class Solution:
         return Y[0] if self.single else Y
 
     def error_bound(self, t: float, lipschitz: float | None = None) -> float:
-        """Return a computable bound on ``||Y(t) - A(t)||``, the distance to the exact solution A, in the Frobenius norm.
+        """Return a computable bound on ``||Y(t) - A(t)||``, the distance to the exact solution A.
 
-        It contains the discretisation in time, the normal components and the truncations; see
-        :mod:`matode.certificate`. It costs a few evaluations of the field for every step up to t, made once.
+        The Frobenius norm of all blocks together is meant. The bound contains the discretisation in time, the normal
+        components and the truncations; see :mod:`matode.certificate`. It costs a few evaluations of the field for every
+        step up to t, made once.
 
         Parameters
         ----------

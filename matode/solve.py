@@ -139,7 +139,7 @@ def solve(
             while t != target:
                 t, step, *_ = advance = stepping.advance(field, t, Y, memory, target)
                 Y, memory = State(step.Y), step.memory
-                record.step(advance, wanted=t in targets)
+                record.step(advance, wanted=t == target and t in targets)
                 report((t - t0) / (t1 - t0))
                 if callback is not None and callback(t, Y[0] if start.single else Y):
                     raise StopSolve(f"the callback stopped the solve at t = {t:g}")
@@ -149,7 +149,7 @@ def solve(
         record.end("failed", f"stopped at t = {t:g} after {record.steps} steps: {error}")
     else:
         record.end("finished", f"reached t = {t1:g} in {record.steps} steps")
-    return record.finished(memory, stepping.state(), controlled=tolerances is not None)
+    return record.finished(memory, {**stepping.state(), "end": t1}, controlled=tolerances is not None)
 
 
 def _interval(t_span: tuple[float, float]) -> tuple[float, float]:
@@ -206,7 +206,8 @@ def _stepping(
             f"{100 * smallest:.1e}, or give Y0 in double precision"
         )
     proposed = memory.get("proposed") if h is None else float(h)
-    return Control(method, tolerances, abs(t1 - t0), own, proposed, memory.get("previous", 1.0))
+    length = memory["length"] if memory.get("end") == t1 else abs(t1 - t0)
+    return Control(method, tolerances, length, own, proposed, memory.get("previous", 1.0))
 
 
 def _targets(t0: float, t1: float, t_eval: Sequence[float] | None) -> list[float]:
@@ -233,5 +234,3 @@ def _method(integrator: Any, truncation: Truncation | None) -> Any:
     if truncation is not None and dataclasses.is_dataclass(method) and hasattr(method, "truncation"):
         return dataclasses.replace(method, truncation=truncation)  # type: ignore[type-var]
     return method
-
-

@@ -6,21 +6,21 @@ compressed to the accuracy that matters, so that the curve is of fourth order an
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matode._array import as_dtype, eps
 from matode.integrators.augmenting import Augmented
 from matode.linalg import complement
 from matode.lowrank import LowRank
-from matode.protocols import Block, Evaluation, Field, NonFiniteError, State
+from matode.protocols import Block, Evaluation, Field, State
 from matode.state import combined
 from matode.truncation import Relative
 
 __all__ = ["Piece", "Trajectory", "slope"]
+
+_SMALL = 64  # up to here the decomposition of a dense field is cheap
 
 
 def slope(F: Sequence[Evaluation], Y: Sequence[Block]) -> State:
@@ -29,7 +29,9 @@ def slope(F: Sequence[Evaluation], Y: Sequence[Block]) -> State:
     A field with low-rank factors is cut at rounding level; one that is known by its products alone is projected on the
     bases [U, F V] and [V, F* U].
     """
-    return State(_slope(f, y) if isinstance(y, LowRank) else as_dtype(f.full(), y.dtype) for f, y in zip(F, Y, strict=True))
+    return State(
+        _slope(f, y) if isinstance(y, LowRank) else as_dtype(f.full(), y.dtype) for f, y in zip(F, Y, strict=True)
+    )
 
 
 def _slope(f: Evaluation, y: LowRank) -> LowRank:
