@@ -254,14 +254,14 @@ class Control:
             raise ControlError(f"the step size fell to {h:.1e}: {why}")
 
     def _first_step(self, start: _Start) -> float:
-        """Return a step over which Y changes by about a hundredth of itself, or of the tolerance where Y is zero."""
+        """Return a step over which Y changes by about a hundredth of itself; a hundredth of the interval from zero."""
         size = core_norm(start.Y)
         speed = _tangent_size(start(start.t, start.Y), start.Y)
         if not math.isfinite(speed):
             raise NonFiniteError(f"F returned NaN or inf at t = {start.t:g}")
-        if speed == 0.0:
+        if size == 0.0 or speed == 0.0:
             return self.length / 100
-        return min(0.01 * (size if size > 0 else math.sqrt(self.tolerances.at(size))) / speed, self.length / 10)
+        return min(0.01 * size / speed, self.length / 10)
 
 
 class _Start:

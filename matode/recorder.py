@@ -61,7 +61,7 @@ class Recorder:
         self._t, self._Y = math.nan, start.Y
         self._kept = math.nan
         self._capped = 0
-        trajectory = Trajectory([], [], field.field) if dense or (every and save is None) else None
+        trajectory = Trajectory([], [], field) if dense or (every and save is None) else None
         self.solution = Solution(
             t_events=[[] for _ in listed],
             Y_events=[[] for _ in listed],
@@ -122,6 +122,8 @@ class Recorder:
         """Return the solution, with what a restart needs."""
         solution, statistics = self.solution, self.solution.statistics
         statistics.evaluations = (self._field.nfev,) * len(self._Y)
+        if solution.trajectory is not None:
+            solution.trajectory.field = self._field.field  # what is asked for later is not the solve's
         solution.resume = Resume(self._t, self._Y, memory, stepping)
         if statistics.rejected:
             solution.message += f" ({statistics.rejected} rejected)"

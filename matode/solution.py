@@ -149,8 +149,7 @@ class Solution:
         ValueError
             If t is outside the solution, or the steps were not kept.
         """
-        Y = self._kept().__call__(float(t))
-        return Y[0] if self.single else Y
+        return self._unwrapped(self._kept()(float(t)))
 
     def error_bound(self, t: float, lipschitz: float | None = None) -> float:
         """Return a computable bound on ``||Y(t) - A(t)||``, the distance to the exact solution A.
@@ -188,6 +187,9 @@ class Solution:
             raise ValueError("the steps were not kept: with t_eval or save, ask for them by dense_output=True")
         return self.trajectory
 
+    def _unwrapped(self, Y: State) -> Any:
+        return Y[0] if self.single else Y
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write the solution to one ``.npz`` file, without pickle; :meth:`load` reads it.
 
@@ -198,14 +200,20 @@ class Solution:
         trajectory = None
         if self.trajectory is not None:
             trajectory = {"t": list(self.trajectory.t), "Y": list(self.trajectory.Y), "slopes": self.trajectory.slopes}
+        values: list[Any] | None = self.Y
+        if self.trajectory is not None and len(self.trajectory.Y) == len(self.Y):
+            steps = zip(self.Y, self.trajectory.Y, strict=True)
+            if all(value is self._unwrapped(Y) for value, Y in steps):
+                values = None  # the steps themselves are written once
         resume = None
         if self.resume is not None:
             resume = {name: getattr(self.resume, name) for name in Resume.__dataclass_fields__}
-        plain = ("t", "Y", "ranks", "status", "message", "t_events", "Y_events", "single", "lipschitz", "start_error")
+        plain = ("t", "ranks", "status", "message", "t_events", "Y_events", "single", "lipschitz", "start_error")
         save(
             path,
             {
                 "format": "matode.Solution 1",
+                "Y": values,
                 **{name: getattr(self, name) for name in plain},
                 "statistics": statistics,
                 "trajectory": trajectory,
@@ -235,12 +243,14 @@ class Solution:
             raise ValueError(f"{path} holds no solution that this version reads")
         del content["format"]
         statistics, trajectory, resume = (content.pop(name) for name in ("statistics", "trajectory", "resume"))
+        values = content.pop("Y")
         solution = cls(**content)
         solution.statistics = Statistics(**statistics)
         solution.resume = None if resume is None else Resume(**resume)
         if trajectory is not None:
             field = None if F is None else UserField(F, solution.single)
             solution.trajectory = Trajectory(trajectory["t"], trajectory["Y"], field, trajectory["slopes"])
+        solution.Y = list(map(solution._unwrapped, trajectory["Y"])) if values is None else values
         return solution
 
     def __repr__(self) -> str:
