@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from matode._array import eps
-from matode.flows import k_rhs, l_rhs
+from matode.flows import k_rhs, l_rhs, reusing
 from matode.integrators.truncating import truncated
 from matode.lowrank import LowRank
 from matode.normal import normal_size, widened
@@ -162,11 +162,11 @@ class Control:
         ControlError
             If the step would have to be smaller than allowed, or the attempts are used up.
         """
-        start = _Start(field, t, Y)
+        wide = reusing(Y)
+        start = _Start(field, t, wide)
         if self.h is None:
             self.h = self._first_step(start)
         rejected = widenings = 0
-        wide = Y
         failure: NonFiniteError | None = None
         while True:
             h, t_next = self._towards(target, t)
@@ -188,7 +188,7 @@ class Control:
             if math.isfinite(ratio) and self._adaptive and widenings < 3:
                 missing = abs(h) * normal_size(start(t, wide), wide)
                 if missing > max(0.25 * error, tolerance):
-                    wide = widened(start(t, wide), wide, 0.1 * tolerance / abs(h))
+                    wide = reusing(widened(start(t, wide), wide, 0.1 * tolerance / abs(h)))
                     start, widenings = _Start(field, t, wide), widenings + 1
                     continue
             self.h = abs(h) * (max(_SHRINK, _SAFETY * ratio ** (-1 / (order + 1))) if math.isfinite(ratio) else _SHRINK)
@@ -272,7 +272,7 @@ class _Start:
         self._value: Any = None
 
     def __call__(self, t: float, Y: tuple[Block, ...]) -> Any:
-        if t != self.t or Y is not self.Y:
+        if t != self.t or any(a is not b for a, b in zip(Y, self.Y, strict=True)):
             return self.field(t, Y)
         if self._value is None:
             self._value = self.field(t, Y)
