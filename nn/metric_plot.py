@@ -32,7 +32,7 @@ def plot_metrics(rows: Sequence[Mapping[str, Any]], path: str | Path, *, title: 
     """
     try:
         from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
+        from matplotlib.ticker import MaxNLocator, ScalarFormatter
     except ImportError:
         raise ImportError("drawing needs matplotlib: pip install 'matode[plots]'") from None
     if not rows:
@@ -49,13 +49,18 @@ def plot_metrics(rows: Sequence[Mapping[str, Any]], path: str | Path, *, title: 
         axes[0, 1].semilogy(epochs, error, ".-", color=_RED, label="validation")
     axes[0, 1].legend(frameon=False, fontsize="small")
     axes[0, 1].set_ylabel("error in %")
+    for formatter in (axes[0, 1].yaxis.set_major_formatter, axes[0, 1].yaxis.set_minor_formatter):
+        formatter(ScalarFormatter())
     ranks = [[int(rank) for rank in row["ranks"].split()] for row in rows]
     for k, layer in enumerate(zip(*ranks, strict=True), 1):
         axes[1, 0].plot(epochs, layer, ".-", label=f"weight {k}")
     if ranks[0] and len(ranks[0]) <= 10:
         axes[1, 0].legend(frameon=False, fontsize="small")
+    axes[1, 0].set_ylim(bottom=0)
+    axes[1, 0].yaxis.set_major_locator(MaxNLocator(integer=True))
     axes[1, 0].set_ylabel("rank" if ranks[0] else "rank (all weights are dense)")
     axes[1, 1].plot(epochs, [100 * x for x in _column(rows, "compression")], ".-", color=_GREEN)
+    axes[1, 1].set_ylim(top=100)
     axes[1, 1].set_ylabel("compression in %")
     for axis in axes.flat:
         axis.grid(visible=True, which="major", linewidth=0.4, alpha=0.5)

@@ -47,8 +47,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("backend", _selected(metafunc.config), indirect=True, scope="session")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``--backend``, keep only what runs on the chosen backends or, such as an oracle of gradients, needs one."""
+    """With ``--backend``, keep only what runs on the chosen backends or, such as an oracle of gradients, needs one.
+
+    What runs on CuPy itself needs a GPU, so that ``-m gpu --backend cupy`` is all that can be said of a card.
+    """
+    for item in items:
+        if getattr(item, "callspec", None) is not None and item.callspec.params.get("backend") == "cupy":
+            item.add_marker(pytest.mark.gpu)
     chosen = config.getoption("--backend")
     if not chosen:
         return

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from matode import KSL, AugmentedBUG, FullRank, Relative, euler, heun
+from matode._array import get_backend
 from nn import (
     Adam,
     BatchNorm,
@@ -41,6 +42,7 @@ from nn.config import Config, ConfigError
 from nn.display import Display, epoch_line
 from nn.runs import Run
 from nn.train import accuracy, training
+from tests import backends
 from tests.nn.test_data import NAMES, idx
 
 ROOT = Path(__file__).parents[2]
@@ -241,6 +243,31 @@ def test_checkpoints_go_on_on_every_backend(backend, out):
     start = checkpoint.read_checkpoint(path, backend)
     *_, resumed = training(run.model, run.examples, config.make_integrator(STEPS), start=start, **options)
     assert run.save(resumed).read_bytes() == whole
+
+
+def test_the_command_line_runs_on_cupy(out, whole, monkeypatch, capsys):
+    """On its double, which computes with NumPy: names and transfers are CuPy's, numbers are NumPy's."""
+    reason = backends.why_not("cupy-double")
+    if reason:
+        pytest.skip(reason)
+    double = backends.get("cupy-double")
+    for module in ("runs", "train", "__main__"):  # `nn.train` is a function, too
+        chosen = {"cupy": double, "numpy": get_backend("numpy")}
+        monkeypatch.setattr(sys.modules[f"nn.{module}"], "get_backend", chosen.__getitem__)
+    with monkeypatch.context() as patch:
+        interrupt_at(STEPS + 3, patch, raise_interrupt)
+        assert train(out, "--backend", "cupy") == 130
+    assert resume(out) == 0
+    newest = max(checkpoints(whole))
+    assert checkpoints(out)[newest] == checkpoints(whole)[newest]
+    assert metrics(out) == metrics(whole)
+    capsys.readouterr()
+    said = []
+    for arguments in ([out], [whole], [out, "--backend", "numpy"]):
+        assert main(["evaluate", *map(str, arguments)]) == 0
+        said.append(capsys.readouterr().out.splitlines()[:4])
+    assert said[0] == said[1] == said[2]
+    assert main(["export", str(out)]) == 0
 
 
 def test_two_runs_give_the_same_files(out, whole):
