@@ -47,7 +47,7 @@ class Recipe:
     shrinking: float = 0.5
     lr: float = 0.1
     momentum: float = 0.9
-    decay: float = 0.0
+    decay: float = 0.01
     published: tuple[int, float] = (0, 0.0)
 
 
