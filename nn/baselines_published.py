@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matode._array import Array, as_dtype, from_host, host, mH, namespace, zeros_like_shape
+from matode._array import Array, from_host, host, mH, namespace, zeros_like_shape
 from matode.flows import k_rhs, l_rhs
 from matode.integrators import AugmentedBUG
 from matode.integrators.augmenting import augmented
@@ -82,36 +82,44 @@ class FactorAdam:
         wide: list[Block] = []
         kept: list[dict[str, tuple[Array, Array]]] = []
         for f, y, FV, FU, old in zip(F, Y, k_rhs(F, Y), l_rhs(F, Y), moments, strict=True):
-            new: dict[str, tuple[Array, Array]] = {}
-
-            def moved(name: str, x: Array, g: Array, old: Any = old, new: Any = new) -> Array:
-                m, v = (self._fitted(z, g) for z in old.get(name, (0.0 * g, 0.0 * g)))
-                m, v = self.beta1 * m + (1 - self.beta1) * g, self.beta2 * v + (1 - self.beta2) * g * g
-                new[name] = (m, v)
-                m, v = m / (1 - self.beta1 ** (steps + 1)), v / (1 - self.beta2 ** (steps + 1))
-                return x + h * m / (namespace(v).sqrt(v) + self.eps)
-
+            adam = _Moments(self, steps + 1, h, old)
             if isinstance(y, LowRank):
-                basis = augmented(y, moved("K", y.U @ y.S, FV), moved("L", y.V @ mH(y.S), FU))
+                basis = augmented(y, adam.moved("K", y.U @ y.S, FV), adam.moved("L", y.V @ mH(y.S), FU))
                 assert basis is not None
                 z = basis.value(y)
-                y = LowRank(z.U, moved("S", z.S, basis.galerkin(f, y, FV, FU)), z.V)
+                wide.append(LowRank(z.U, adam.moved("S", z.S, basis.galerkin(f, y, FV, FU)), z.V))
             else:
-                y = moved("W", y, as_dtype(f.full(), y.dtype))
-            wide.append(y)
-            kept.append(new)
+                wide.append(adam.moved("W", y, FV))
+            kept.append(adam.new)
         cut = published_truncated if self.published else truncated
         Y, info = cut(wide, self.truncation)
         return Step(Y, info=info, memory=(steps + 1, kept))
 
-    @staticmethod
-    def _fitted(moment: Array, like: Array) -> Array:
-        """Return the moment cut, or padded with zeros, to the shape of another array."""
-        if moment.ndim != 2:
-            return moment
-        xp = namespace(moment)
-        (m, n), (p, q) = like.shape, moment.shape
-        moment = moment[: min(m, p), : min(n, q)]
-        p, q = moment.shape
-        moment = xp.concat([moment, zeros_like_shape((m - p, q), like)], axis=0)
-        return xp.concat([moment, zeros_like_shape((m, n - q), like)], axis=1)
+
+class _Moments:
+    """The moments of one block's factors, by name."""
+
+    def __init__(self, method: FactorAdam, step: int, h: float, old: dict[str, tuple[Array, Array]]) -> None:
+        self.method, self.step, self.h, self.old = method, step, h, old
+        self.new: dict[str, tuple[Array, Array]] = {}
+
+    def moved(self, name: str, x: Array, g: Array) -> Array:
+        """Return a factor moved along g, and keep its moments."""
+        b1, b2 = self.method.beta1, self.method.beta2
+        m, v = (_fitted(z, g) for z in self.old.get(name, (0.0 * g, 0.0 * g)))
+        m, v = b1 * m + (1.0 - b1) * g, b2 * v + (1.0 - b2) * g * g
+        self.new[name] = (m, v)
+        m, v = m / (1.0 - b1**self.step), v / (1.0 - b2**self.step)
+        return x + self.h * m / (namespace(v).sqrt(v) + self.method.eps)
+
+
+def _fitted(moment: Array, like: Array) -> Array:
+    """Return the moment cut, or padded with zeros, to the shape of another array."""
+    if moment.ndim != 2:
+        return moment
+    xp = namespace(moment)
+    (m, n), (p, q) = like.shape, moment.shape
+    moment = moment[: min(m, p), : min(n, q)]
+    p, q = moment.shape
+    moment = xp.concat([moment, zeros_like_shape((m - p, q), like)], axis=0)
+    return xp.concat([moment, zeros_like_shape((m, n - q), like)], axis=1)
