@@ -134,7 +134,10 @@ def test_forms_of_adam_start_alike_and_end_in_a_summary(images, tmp_path):
 
 def test_method_is_at_its_ranks_when_the_shrinking_ends():
     recipe = lenet5.RECIPES["18075"]
-    phases = lenet5.method(recipe, 100).integrator.phases
+    decaying = lenet5.method(recipe, 100)
+    assert decaying.rate == recipe.decay
+    assert lenet5.method(dataclasses.replace(recipe, decay=0.0), 100) == decaying.integrator
+    phases = decaying.integrator.integrator.phases
     assert phases[-1][0] <= 50
     assert tuple(rule.r for rule in phases[-1][1].truncation.rules) == recipe.ranks
     assert isinstance(network(recipe.start).init(default_rng(0), get_backend())[0], LowRank)
