@@ -256,13 +256,14 @@ class Reported:
         self.progress(self.done / self.steps, self.note)
 
 
-def start(model: Module, settings: Settings, backend: Backend) -> State:
+def start(model: Module, settings: Settings, backend: Backend, seed: int | None = None) -> State:
     """Draw the weights, those of the hidden layers with the norm that the settings ask for.
 
     All low-rank weights have nearly equal singular values at first, so that their largest one is above that of a dense
     weight of the same norm; a smaller norm allows larger steps.
     """
-    blocks = model.init(default_rng((settings.seed, 0)), backend, settings.dtype)
+    seed = settings.seed if seed is None else seed
+    blocks = model.init(default_rng((seed, 0)), backend, settings.dtype)
     last = 2 * settings.hidden  # of every layer there are a weight and a bias; the head is the last
     return State(settings.gain * b if len(b.shape) == 2 and i < last else b for i, b in enumerate(blocks))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from experiments import adam_mlp, convergence, lenet5, mnist_mlp, published_defect, small_singular_values
+from experiments import adam_mlp, convergence, defect_seeds, lenet5, mnist_mlp, published_defect, small_singular_values
 from experiments.progress import Progress
 
 __all__ = ["EXPERIMENTS", "Experiment", "get"]
@@ -101,6 +101,15 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 adam_mlp.QUICK,
                 adam_mlp.FULL,
                 seconds=(45, 800),
+                resumable=True,
+            ),
+            Experiment(
+                "defect-seeds",
+                "the published truncation against the correct one over ten seeds: which loss is lower after each epoch",
+                defect_seeds.run,
+                defect_seeds.QUICK,
+                defect_seeds.FULL,
+                seconds=(60, 1200),
                 resumable=True,
             ),
             Experiment(

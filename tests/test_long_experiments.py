@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments import adam_mlp, lenet5, parts, progress, small_singular_values, tables
+from experiments import adam_mlp, defect_seeds, lenet5, parts, progress, small_singular_values, tables
 from matode import LowRank
 from matode._array import default_rng, get_backend
 from nn import count_parameters
@@ -130,6 +130,24 @@ def test_forms_of_adam_start_alike_and_end_in_a_summary(images, tmp_path):
     assert len(set(end.values())) == 3
     with pytest.raises(ValueError, match="there is no 'sgd'"):
         adam_mlp.Settings(methods=("sgd",))
+
+
+def test_truncations_are_compared_seed_by_seed(images, tmp_path):
+    settings = defect_seeds.Settings(
+        data="mnist", width=24, hidden=2, rank=16, small_epochs=4, small_batch_size=8, lr=0.2, tau=0.1, seeds=(3, 4)
+    )
+    defect_seeds.run(settings, tmp_path, progress.silent, "numpy")
+    rows = tables.read(tmp_path / "epochs.csv")
+    loss = {(row["setting"], row["seed"], row["epoch"]): row["loss"] for row in rows}
+    assert len(loss) == 2 * 2 * 4
+    for row in tables.read(tmp_path / "seeds.csv"):
+        pairs = [[loss[name, row["seed"], k] for name in ("correct", "published")] for k in (1, 2, 3, 4)]
+        assert row["lower_in_every_epoch"] is all(a < b for a, b in pairs)
+        assert [row["loss_correct"], row["loss_published"]] == pairs[-1]
+        assert row["loss_published"] > 1.2 * row["loss_correct"]
+    assert loss["correct", 3, 1] != loss["correct", 4, 1]
+    curves = [[{"loss": x, "test_accuracy": 0.5} for x in values] for values in ((0.9, 0.5, 0.3), (1.0, 0.4, 0.6))]
+    assert not defect_seeds._compared(0, *curves)["lower_in_every_epoch"], "a curve that is above once is not below"
 
 
 def test_method_is_at_its_ranks_when_the_shrinking_ends():
