@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matode._array import Array, as_dtype, namespace
+from matode._array import Array, as_dtype, is_complex, namespace
 from matode.evaluations import DenseEvaluation
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Field, Integrator, State, Step
@@ -210,10 +210,16 @@ def _squares(F: Evaluation, y: Block) -> tuple[Array, ...]:
     """Return sums of squares of the rows, of the columns and of the whole as seen by a weight; or of every entry."""
     if not isinstance(y, LowRank):
         g = as_dtype(F.full(), y.dtype)
-        return (g * g,)
+        return (_square(g),)
     xp = namespace(y.U)
     FV, FU, core = F.right(y.V), F.left(y.U), F.galerkin(y.U, y.V)
-    return xp.sum(FV * FV, axis=1), xp.sum(FU * FU, axis=1), xp.sum(core * core)
+    return xp.sum(_square(FV), axis=1), xp.sum(_square(FU), axis=1), xp.sum(_square(core))
+
+
+def _square(x: Array) -> Array:
+    """Return the squares of the absolute values, which are real."""
+    xp = namespace(x)
+    return xp.real(x * xp.conj(x)) if is_complex(x) else x * x
 
 
 def _check_rate(name: str, value: float) -> None:

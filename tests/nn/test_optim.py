@@ -7,6 +7,7 @@ import pytest
 
 from matode import storage
 from matode._array import default_rng, get_backend, normal, to_host
+from matode.field import UserField
 from matode.integrators import ABCPSI, BUG, KSL, AugmentedBUG, FullRank, ParallelBUG
 from matode.lowrank import LowRank
 from matode.protocols import State, Step
@@ -202,6 +203,26 @@ def test_adam_makes_a_gradient_of_rank_one_into_its_signs():
             np.testing.assert_allclose(shown.right(y.V), shown.full() @ y.V, atol=1e-12)
             np.testing.assert_allclose(shown.left(y.U), shown.full().T @ y.U, atol=1e-12)
             np.testing.assert_allclose(shown.galerkin(y.U, y.V), y.U.T @ shown.full() @ y.V, atol=1e-12)
+
+
+def test_complex_matrices(backend):
+    """Constant fields of rank one: the momentum sums up, and the first step of Adam has entries of size one."""
+    Y = LowRank.random((6, 5), 2, rng=0, dtype="complex128", backend=backend)
+    C = LowRank.random((6, 5), 1, rng=1, dtype="complex128", backend=backend)
+    field, method = UserField(lambda t, Y: C), AugmentedBUG(euler, Absolute(0.0))
+    spy = Spy()
+    Adam(spy, floor=1e-12).step(field, 0.0, 0.1, (Y,))
+    np.testing.assert_allclose(np.abs(to_host(spy.seen[0][0].full())), 1.0, rtol=1e-6)
+    (moved,), memory = steps(HeavyBall(method, 0.5), field, (Y,), 2, 0.1)
+    tangent_part = to_host(tangent(C, Y).to_dense())
+    first = method.step(field, 0.0, 0.1, (Y,)).Y[0]
+    kept = to_host(tangent(tangent(C, Y), first).to_dense())
+    step = to_host(moved.to_dense()) - to_host(first.to_dense())
+    np.testing.assert_allclose(step, 0.1 * (to_host(C.to_dense()) + 0.5 * kept), atol=1e-12)
+    assert np.abs(tangent_part - to_host(C.to_dense())).max() > 1e-3
+    assert memory[1][0].dtype == Y.dtype
+    (after,) = Adam(method).step(field, 0.0, 0.1, (Y,)).Y
+    assert_at_home(after.U, backend, "complex128")
 
 
 def test_adam_does_not_depend_on_the_scale_of_the_loss():
