@@ -21,6 +21,7 @@ from matode.integrators.augmenting import augmented
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Integrator, Step
 from matode.truncation import Absolute
+from nn.optim_phases import FrozenRank, Phases
 
 __all__ = ["Monitored", "Observation"]
 
@@ -216,6 +217,10 @@ class _Recorded:
 
 def _untruncated(integrator: Any) -> Any:
     """Return the integrator with every truncation in it, however deeply wrapped, set to discard nothing."""
+    if isinstance(integrator, FrozenRank):
+        return _untruncated(integrator.integrator)
+    if isinstance(integrator, Phases):
+        return Phases(tuple((start, _untruncated(phase)) for start, phase in integrator.phases))
     if not dataclasses.is_dataclass(integrator):
         return integrator
     changes: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from nn import GradientFlow, Linear, Sequential, mlp
 from nn.monitor_plot import plot_monitor
 from nn.monitors import Monitored, Observation
 from nn.optim import HeavyBall
+from nn.optim_phases import FrozenRank, Phases
 from tests.backends import send
 
 LOGISTIC = Sequential(Linear(9, 6, 2))
@@ -145,6 +146,18 @@ def test_monitor_changes_nothing_and_looks_only_in_its_turn():
     storage.pack(memory)
     bound = [o.error_bound for o in seen]
     assert bound[0] < bound[1] < bound[2]
+
+
+@pytest.mark.parametrize(
+    "method", [FrozenRank(DLRT), Phases(((0, DLRT), (5, DLRT))), HeavyBall(Phases(((0, FrozenRank(DLRT)),)))]
+)
+def test_truncation_is_left_out_however_deeply_wrapped(method):
+    flow, Y, _ = problem()
+    (o,), _, _ = watch(method, flow, Y, 0.2, 1)
+    wide = AugmentedBUG(euler, Absolute(0.0)).step(flow, 0.0, 0.2, Y).Y
+    assert o.loss_wide == pytest.approx(flow.value_and_gradient(wide)[0], rel=1e-12)
+    assert o.truncation_error > 0
+    assert abs(o.loss_wide - o.loss_after) > 1e-12
 
 
 def test_gradient_of_a_large_batch_and_of_a_small_one():
