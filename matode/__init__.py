@@ -4,6 +4,8 @@ from matode.evaluations import Operator
 from matode.integrators import (
     ABCPSI,
     BUG,
+    DGN,
+    DRSVD,
     INTEGRATORS,
     KSL,
     LSK,
@@ -13,12 +15,15 @@ from matode.integrators import (
     MidpointBUG,
     ParallelBUG,
     ParallelBUG2,
+    ProjectedRungeKutta,
+    RungeKuttaBUG,
+    StepTruncation,
 )
 from matode.lowrank import LowRank
 from matode.protocols import Evaluation, Field, Integrator, NonFiniteError, State, Step
 from matode.solution import Solution
 from matode.solve import solve
-from matode.substeps import Reference, Repeated, RungeKutta, euler, heun, midpoint, rk4
+from matode.substeps import Reference, Repeated, RungeKutta, euler, heun, heun3, midpoint, rk4
 from matode.truncation import Absolute, PerBlock, Rank, Relative, Truncation
 
 __version__ = "0.1.0"
@@ -26,6 +31,8 @@ __version__ = "0.1.0"
 __all__ = [
     "ABCPSI",
     "BUG",
+    "DGN",
+    "DRSVD",
     "INTEGRATORS",
     "KSL",
     "LSK",
@@ -43,18 +50,22 @@ __all__ = [
     "ParallelBUG",
     "ParallelBUG2",
     "PerBlock",
+    "ProjectedRungeKutta",
     "Rank",
     "Reference",
     "Relative",
     "Repeated",
     "RungeKutta",
+    "RungeKuttaBUG",
     "Solution",
     "State",
     "Step",
+    "StepTruncation",
     "Truncation",
     "__version__",
     "euler",
     "heun",
+    "heun3",
     "midpoint",
     "rk4",
     "solve",

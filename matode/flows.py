@@ -37,6 +37,7 @@ __all__ = [
     "k_rhs",
     "l_flow",
     "l_rhs",
+    "nonfinite_field",
     "reusing",
     "s_flow",
     "s_rhs",
@@ -240,6 +241,11 @@ def _moved(f: Motion, t: float, h: float, substep: Substep, first: Blocks | None
     return moved
 
 
+def nonfinite_field(t: float, i: int, y: Block) -> NonFiniteError:
+    """Return the error that says where F gave NaN or inf."""
+    return NonFiniteError(f"F returned NaN or inf at t = {t:g}, in block {i} ({_size(y)})", i)
+
+
 def _diagnosis(f: Motion, t: float, h: float, Z: Blocks, substep: Substep) -> NonFiniteError:
     """Run the substep once more, watching F, and say whether F gave NaN or inf or the step ran away."""
     try:
@@ -261,7 +267,7 @@ class _Watched(Motion):
         values = super().__call__(t, Z)
         for i, value in enumerate(values):
             if not finite(value) and not overflowing(Z):
-                raise NonFiniteError(f"F returned NaN or inf at t = {t:g}, in block {i} ({_size(self.Y[i])})", i)
+                raise nonfinite_field(t, i, self.Y[i])
         return values
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from matode._array import Array, as_dtype, eps, from_host, host, is_complex, to_host
 from matode.protocols import Rhs, Substep
 
-__all__ = ["Reference", "Repeated", "RungeKutta", "euler", "heun", "midpoint", "rk4"]
+__all__ = ["Reference", "Repeated", "RungeKutta", "euler", "heun", "heun3", "midpoint", "rk4"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class RungeKutta:
         Weights, summing to 1.
     c : tuple, optional
         Time nodes; the row sums of ``a`` where not given.
+    embedded : tuple, optional
+        Weights of a second solution of lower order on the same stages, for an estimate of the error.
     name : str
         For messages and tables.
 
@@ -35,6 +38,7 @@ class RungeKutta:
     a: tuple[tuple[float, ...], ...]
     b: tuple[float, ...]
     c: tuple[float, ...] = ()
+    embedded: tuple[float, ...] = ()
     name: str = "explicit Runge-Kutta"
 
     def __post_init__(self) -> None:
@@ -50,6 +54,18 @@ class RungeKutta:
             object.__setattr__(self, "c", tuple(float(sum(row)) for row in self.a))
         elif len(self.c) != s:
             raise ValueError(f"expected {s} time nodes, one per weight, got {len(self.c)}")
+        if self.embedded and len(self.embedded) != s:
+            raise ValueError(f"expected {s} embedded weights, one per stage, got {len(self.embedded)}")
+
+    @property
+    def order(self) -> int:
+        """Order of the method, up to 4, by the order conditions."""
+        return _order(self.a, self.b, self.c)
+
+    @property
+    def embedded_order(self) -> int:
+        """Order of the embedded solution; 0 where there is none."""
+        return _order(self.a, self.embedded, self.c) if self.embedded else 0
 
     def __call__(
         self, f: Rhs, t: float, h: float, Z: tuple[Array, ...], first: tuple[Array, ...] | None = None
@@ -116,8 +132,29 @@ class Reference:
 
 euler = RungeKutta(((),), (1.0,), name="Euler")
 midpoint = RungeKutta(((), (1 / 2,)), (0.0, 1.0), name="midpoint")
-heun = RungeKutta(((), (1.0,)), (1 / 2, 1 / 2), name="Heun")
+heun = RungeKutta(((), (1.0,)), (1 / 2, 1 / 2), embedded=(1.0, 0.0), name="Heun")
+heun3 = RungeKutta(((), (1 / 3,), (0.0, 2 / 3)), (1 / 4, 0.0, 3 / 4), embedded=(0.0, 1 / 2, 1 / 2), name="Heun 3")
 rk4 = RungeKutta(((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6), name="RK4")
+
+
+def _order(a: tuple[tuple[float, ...], ...], b: tuple[float, ...], c: tuple[float, ...]) -> int:
+    """Return the order of a tableau, up to 4 (Hairer, Norsett and Wanner, Solving ODEs I, Table II.2.1)."""
+
+    def applied(x: Sequence[float]) -> list[float]:
+        return [sum(w * xj for w, xj in zip(row, x, strict=False)) for row in a]
+
+    squares, cubes, moved = [x**2 for x in c], [x**3 for x in c], applied(c)
+    mixed = [x * y for x, y in zip(c, moved, strict=True)]
+    conditions: list[list[tuple[Sequence[float], float]]] = [
+        [([1.0] * len(b), 1)],
+        [(c, 1 / 2)],
+        [(squares, 1 / 3), (moved, 1 / 6)],
+        [(cubes, 1 / 4), (mixed, 1 / 8), (applied(squares), 1 / 12), (applied(moved), 1 / 24)],
+    ]
+    for p, group in enumerate(conditions):
+        if any(abs(sum(w * x for w, x in zip(b, xs, strict=True)) - value) > 1e-12 for xs, value in group):
+            return p
+    return len(conditions)
 
 
 def _combine(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -11,12 +12,18 @@ from matode.integrators.corrected import ABCPSI
 from matode.integrators.full import FullRank
 from matode.integrators.midpoint import MidpointBUG
 from matode.integrators.parallel import ParallelBUG, ParallelBUG2
+from matode.integrators.projected import ProjectedRungeKutta, RungeKuttaBUG
+from matode.integrators.randomized import DGN, DRSVD
 from matode.integrators.splitting import KSL, LSK, KSLStrang
+from matode.integrators.step_truncation import StepTruncation
+from matode.substeps import euler, heun, heun3
 
 __all__ = [
     "ABCPSI",
     "ALIASES",
     "BUG",
+    "DGN",
+    "DRSVD",
     "INTEGRATORS",
     "KSL",
     "LSK",
@@ -26,6 +33,9 @@ __all__ = [
     "MidpointBUG",
     "ParallelBUG",
     "ParallelBUG2",
+    "ProjectedRungeKutta",
+    "RungeKuttaBUG",
+    "StepTruncation",
     "make_integrator",
 ]
 
@@ -39,7 +49,15 @@ INTEGRATORS: Mapping[str, Callable[[], Any]] = MappingProxyType(
         "parallel-bug": ParallelBUG,
         "parallel-bug-2": ParallelBUG2,
         "midpoint-bug": MidpointBUG,
+        "prk1": partial(ProjectedRungeKutta, euler),
+        "prk2": partial(ProjectedRungeKutta, heun),
+        "prk3": partial(ProjectedRungeKutta, heun3),
+        "rk-bug-2": partial(RungeKuttaBUG, heun),
+        "rk-bug-3": partial(RungeKuttaBUG, heun3),
         "abc-psi": ABCPSI,
+        "step-truncation": StepTruncation,
+        "drsvd": DRSVD,
+        "dgn": DGN,
         "full-rank": FullRank,
     }
 )

@@ -8,7 +8,7 @@ BIT 62 (2022).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from matode._array import Array, mH
 from matode.flows import k_flow, k_rhs, l_flow, l_rhs, reusing, s_flow, with_cores
@@ -39,6 +39,7 @@ class BUG:
     """
 
     substep: Substep = rk4
+    order: ClassVar[float] = 1.0
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
@@ -69,6 +70,7 @@ class AugmentedBUG:
 
     substep: Substep = rk4
     truncation: Truncation | None = None
+    order: ClassVar[float] = 1.0
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h.

@@ -7,7 +7,7 @@ dynamical low-rank training, arXiv:2502.03006 (2025).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from matode._array import Array, as_dtype
 from matode.flows import from_l, k_flow, k_rhs, l_flow
@@ -39,6 +39,7 @@ class ABCPSI:
 
     substep: Substep = rk4
     truncation: Truncation | None = None
+    order: ClassVar[float] = 1.0
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""

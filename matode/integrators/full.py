@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from matode._array import eye_like
 from matode.flows import full_flow
@@ -32,6 +32,7 @@ class FullRank:
 
     substep: Substep = rk4
     truncation: Truncation | None = None
+    order: ClassVar[float] = 4.0
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""

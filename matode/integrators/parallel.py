@@ -7,15 +7,17 @@ arXiv:2403.02834 (2024).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from matode._array import Array, mH, zeros_like_shape
+from matode._array import Array, host, mH, namespace, zeros_like_shape
 from matode.flows import k_flow, k_rhs, l_flow, l_rhs, s_flow
-from matode.integrators.augmenting import augmented
-from matode.integrators.truncating import truncated
+from matode.integrators.augmenting import Augmented, augmented
+from matode.integrators.truncating import rule_or_default, truncated
 from matode.lowrank import LowRank
-from matode.protocols import Block, Field, State, Step, Substep
+from matode.protocols import Block, Evaluation, Field, State, Step, Substep
 from matode.substeps import rk4
 from matode.truncation import Truncation
 
@@ -36,22 +38,69 @@ class ParallelBUG:
         Solver of the three small ODEs. Their first stage is shared.
     truncation : Truncation or None
         What to keep after the step; None is ``Relative(1e-10)``.
+    retries : int
+        How often a step may be rejected and made again from bases twice as wide, which then know F at the start. None
+        by default: a step then costs one action of F less and is the one that the error bounds are about, and with a
+        tolerance near rounding every step would be rejected.
+    factor : float
+        A block is rejected where all of its 2r singular values are kept, or where what the zero block of its core
+        leaves out, ``h ||U1* F(Y0) V1||``, is more than this factor times the truncation tolerance.
     """
 
     substep: Substep = rk4
     truncation: Truncation | None = None
+    retries: int = 0
+    factor: float = 10.0
+    order: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.retries, "__index__") or self.retries < 0:
+            raise ValueError(f"retries must be a whole number >= 0, got {self.retries!r}")
+        if not self.factor > 0:
+            raise ValueError(f"factor must be a positive number, got {self.factor!r}")
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
-        """Advance the state from t to t + h."""
+        """Advance the state from t to t + h; ``info["rejections"]`` says how often the step was made again."""
         F = field(t, Y)
+        start = State(Y)
+        for rejections in range(self.retries + 1):
+            wide, bases = self._untruncated(field, F, t, h, start)
+            moved, info = truncated(wide, self.truncation)
+            if rejections < self.retries:
+                wider = State(
+                    basis.value(y) if basis is not None and self._rejects(f, h, y, basis, z, discarded) else y
+                    for f, y, basis, z, discarded in zip(F, start, bases, moved, info["truncation_error"], strict=True)
+                )
+                if all(y is z for y, z in zip(wider, start, strict=True)):
+                    break
+                start = wider
+        return Step(moved, info={**info, "rejections": rejections})
+
+    def _untruncated(
+        self, field: Field, F: Sequence[Evaluation], t: float, h: float, Y: State
+    ) -> tuple[State, list[Augmented | None]]:
+        """Return the state at t + h before the truncation, and what was added to the bases."""
         FV, FU = k_rhs(F, Y), l_rhs(F, Y)
         K = k_flow(field, t, h, Y, self.substep, FV)
         L = l_flow(field, t, h, Y, self.substep, FU)
         first = tuple(mH(y.U) @ fv if isinstance(y, LowRank) else fv for y, fv in zip(Y, FV, strict=True))
         S = s_flow(field, t, h, Y, self.substep, first)
-        wide = State(_assembled(y, k, moved, s) for y, k, moved, s in zip(Y, K, L, S, strict=True))
-        Y, info = truncated(wide, self.truncation)
-        return Step(Y, info=info)
+        bases = [augmented(y, k, moved) for y, k, moved in zip(Y, K, L, strict=True)]
+        wide = State(_assembled(y, basis, *moved) for y, basis, *moved in zip(Y, bases, K, L, S, strict=True))
+        return wide, bases
+
+    def _rejects(
+        self, f: Evaluation, h: float, start: LowRank, basis: Augmented, moved: LowRank, discarded: float
+    ) -> bool:
+        """Whether the bases of a block were too narrow for its step."""
+        if 0 in (basis.U1.shape[1], basis.V1.shape[1]):  # nothing to widen by
+            return False
+        if moved.rank >= 2 * start.rank:
+            return True
+        xp = namespace(moved.S)
+        norm = host.asarray([math.hypot(float(xp.linalg.matrix_norm(moved.S)), discarded)])
+        missed = abs(h) * float(xp.linalg.matrix_norm(f.galerkin(basis.U1, basis.V1)))
+        return missed > self.factor * rule_or_default(self.truncation).tolerance(norm)
 
 
 @dataclass(frozen=True)
@@ -68,6 +117,7 @@ class ParallelBUG2:
 
     substep: Substep = rk4
     truncation: Truncation | None = None
+    order: ClassVar[float] = 2.0
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
@@ -77,9 +127,8 @@ class ParallelBUG2:
         return ParallelBUG(self.substep, self.truncation).step(field, t, h, wide)
 
 
-def _assembled(y: Block, K: Array, L: Array, S: Array) -> Block:
+def _assembled(y: Block, basis: Augmented | None, K: Array, L: Array, S: Array) -> Block:
     """Return the block that the three substeps give together; a dense block moves in the S-step."""
-    basis = augmented(y, K, L)
     if basis is None:
         return S
     corner = zeros_like_shape((basis.U1.shape[1], basis.V1.shape[1]), S)

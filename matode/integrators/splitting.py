@@ -7,7 +7,7 @@ Source: Ch. Lubich and I. Oseledets, A projector-splitting integrator for dynami
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from matode.flows import from_k, from_l, k_flow, l_flow, s_flow, with_cores
 from matode.protocols import Block, Field, Step, Substep
@@ -30,6 +30,7 @@ class KSL:
     """
 
     substep: Substep = rk4
+    order: ClassVar[float] = 1.0
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
@@ -50,6 +51,7 @@ class LSK:
     """
 
     substep: Substep = rk4
+    order: ClassVar[float] = 1.0
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
@@ -63,17 +65,28 @@ class LSK:
 class KSLStrang:
     """Symmetric projector splitting: KSL over the first half step, LSK over the second. The rank stays fixed.
 
+    With ``first="l"`` it is the other composition, LSK then KSL, which is what this one is for the transposed matrix.
+
     Time-reversible; second order is observed, first order is proven independently of small singular values.
 
     Parameters
     ----------
     substep : Substep
         Solver of the six small ODEs.
+    first : {"k", "l"}
+        Which factor moves first.
     """
 
     substep: Substep = rk4
+    first: Literal["k", "l"] = "k"
+    order: ClassVar[float] = 2.0
+
+    def __post_init__(self) -> None:
+        if self.first not in ("k", "l"):
+            raise ValueError(f"first must be 'k' or 'l', got {self.first!r}")
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
-        half = KSL(self.substep).step(field, t, h / 2, Y)
-        return LSK(self.substep).step(field, t + h / 2, h / 2, half.Y)
+        halves: tuple[KSL | LSK, KSL | LSK] = KSL(self.substep), LSK(self.substep)
+        one, two = halves if self.first == "k" else halves[::-1]
+        return two.step(field, t + h / 2, h / 2, one.step(field, t, h / 2, Y).Y)

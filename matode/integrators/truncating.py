@@ -9,9 +9,9 @@ from matode._array import from_host, host
 from matode.linalg import truncated_svd
 from matode.lowrank import LowRank
 from matode.protocols import Block, State
-from matode.truncation import Relative, Truncation
+from matode.truncation import PerBlock, Rank, Relative, Truncation
 
-__all__ = ["truncated"]
+__all__ = ["rank_of", "rules_of", "to_ranks", "truncated"]
 
 
 def truncated(Y: Sequence[Block], rule: Truncation | None) -> tuple[State, dict[str, Any]]:
@@ -32,18 +32,32 @@ def truncated(Y: Sequence[Block], rule: Truncation | None) -> tuple[State, dict[
         ``truncation_error``, the discarded Frobenius norm per block, and ``capped``, whether the rank's maximum made it
         more than the tolerance.
     """
-    rule = Relative(1e-10) if rule is None else rule
-    rules = iter(rule.for_blocks(sum(isinstance(y, LowRank) for y in Y)))
     blocks: list[Block] = []
     errors: list[float] = []
     capped = False
-    for y in Y:
+    for y, rule in zip(Y, rules_of(Y, rule), strict=True):
         discarded = 0.0
         if isinstance(y, LowRank):
-            rule = next(rules)
             P, s, Q, discarded = truncated_svd(y.S, rule)
             y = LowRank(y.U @ P, from_host(host.diag(s), P, P.dtype), y.V @ Q)
             capped = capped or rule.is_capped(s, discarded)
         blocks.append(y)
         errors.append(discarded)
     return State(blocks), {"truncation_error": tuple(errors), "capped": capped}
+
+
+def rules_of(Y: Sequence[Block], rule: Truncation | None) -> list[Truncation]:
+    """Return the rule of every block; that of a dense block means nothing."""
+    given = Relative(1e-10) if rule is None else rule
+    rules = iter(given.for_blocks(sum(isinstance(y, LowRank) for y in Y)))
+    return [next(rules) if isinstance(y, LowRank) else given for y in Y]
+
+
+def rank_of(y: LowRank) -> int:
+    """Return the rank that a fixed-rank method keeps."""
+    return int(min(y.S.shape))
+
+
+def to_ranks(Y: Sequence[Block], like: Sequence[Block]) -> State:
+    """Return the state with every low-rank block cut to the rank that the block has in ``like``."""
+    return truncated(Y, PerBlock(*(Rank(rank_of(z)) for z in like if isinstance(z, LowRank))))[0]

@@ -90,6 +90,11 @@ class Claims:
         reversible, on one block, at sizes where the augmented bases are not the whole space.
     random : bool
         Two steps with different memory differ: what compares two runs by their numbers is left out.
+    formula : int
+        Order of the formula that moves a dense block: that of the substeps, 4 or more, unless the method is a
+        Runge-Kutta formula of its own.
+    rule_decides : bool
+        The truncation rule decides more than what is cut at the end, so that steps with two rules are not compared.
     """
 
     order: float = 1.0
@@ -104,6 +109,8 @@ class Claims:
     truncation: float = 1e-10
     stranger: bool = False
     random: bool = False
+    formula: int = 4
+    rule_decides: bool = False
     bound: Callable[..., float] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -149,6 +156,7 @@ class _Row:
     euler_evaluations: int | None = None
     random: bool = False
     always: SubstepClass | None = None  # for methods that have no choice of substeps
+    formula: int = 4
 
 
 _ROWS: Mapping[str, _Row] = MappingProxyType(
@@ -222,15 +230,49 @@ _ROWS: Mapping[str, _Row] = MappingProxyType(
             order_below=1.2,
             always="euler",
         ),
-        "prk2": _Row(exact="transpose symmetric skew", denied="exact reversible", order=2.0, order_below=2.3),
-        "prk3": _Row(exact="transpose symmetric skew", denied="exact reversible", order=3.0, order_below=3.4),
-        "rk-bug-2": _Row(exact="transpose symmetric skew", denied="reversible", order=2.0, widening=4.0),
-        "rk-bug-3": _Row(exact="transpose symmetric skew", denied="reversible", order=3.0, widening=6.0),
+        "prk2": _Row(
+            exact="transpose symmetric skew", denied="exact", order=2.0, order_below=2.3, always="exact", formula=2
+        ),
+        "prk3": _Row(
+            exact="transpose symmetric skew", denied="exact", order=3.0, order_below=3.4, always="exact", formula=3
+        ),
+        "rk-bug-2": _Row(
+            exact="transpose symmetric skew",
+            denied="exact reversible",
+            order=2.0,
+            order_below=2.3,
+            widening=3.0,
+            always="exact",
+            formula=2,
+        ),
+        "rk-bug-3": _Row(
+            exact="transpose symmetric skew",
+            denied="exact",
+            order=3.0,
+            order_below=3.4,
+            widening=4.0,
+            always="exact",
+            formula=3,
+        ),
         "step-truncation": _Row(
             euler="transpose symmetric skew", denied_euler="reversible norm", widening=math.inf, always="euler"
         ),
-        "drsvd": _Row(exact="exact", denied="reversible", widening=math.inf, random=True),
-        "dgn": _Row(exact="exact", denied="reversible", widening=math.inf, random=True),
+        "drsvd": _Row(
+            exact="exact norm energy",
+            euler="exact",
+            denied="transpose reversible symmetric skew psd",
+            denied_euler="transpose reversible norm energy",
+            widening=math.inf,
+            random=True,
+        ),
+        "dgn": _Row(
+            exact="exact",
+            euler="exact",
+            denied="transpose reversible symmetric skew psd",
+            denied_euler="transpose reversible norm energy",
+            widening=math.inf,
+            random=True,
+        ),
         "full-rank": _Row(exact="exact transpose norm energy symmetric skew psd", order=4.0, widening=math.inf),
     }
 )
@@ -250,6 +292,7 @@ def _claims(name: str, substep: SubstepClass) -> Claims:
         widening=row.widening,
         evaluations=row.euler_evaluations if euler else None,
         random=row.random,
+        formula=row.formula,
     )
 
 
@@ -283,7 +326,7 @@ def claims_of(integrator: Any, claims: Claims | str | None = None, guarantees: I
     if claims is None:
         name = _catalogue_name(integrator)
         if name is not None:
-            claims = CATALOGUE_CLAIMS[name, substep_class(integrator)]
+            claims = _configured(CATALOGUE_CLAIMS[name, substep_class(integrator)], integrator)
         else:
             claims = Claims(substep=substep_class(integrator), tolerance=1e-9, stranger=True)
     if guarantees is not None:
@@ -293,7 +336,7 @@ def claims_of(integrator: Any, claims: Claims | str | None = None, guarantees: I
 
 def substep_class(integrator: Any) -> SubstepClass:
     """Return "exact" where the integrator's substep has order 4 or more, or is not known; else "euler"."""
-    substep = getattr(integrator, "substep", rk4)
+    substep = getattr(integrator, "substep", getattr(integrator, "tableau", rk4))
     while isinstance(substep, Repeated):
         substep = substep.substep
     if isinstance(substep, Reference) or not isinstance(substep, RungeKutta):
@@ -313,6 +356,18 @@ def _catalogue_name(integrator: Any) -> str | None:
             if _configuration(entry) == _configuration(integrator):
                 return name
     return None
+
+
+def _configured(claims: Claims, integrator: Any) -> Claims:
+    """Return the claims of a method of the catalogue that has options switched: some are given up by that."""
+    if not getattr(integrator, "augment", True):
+        claims = replace(claims, guarantees=claims.guarantees - {"norm", "energy"})
+    if getattr(integrator, "retries", 0):
+        none: frozenset[str] = frozenset()
+        claims = replace(
+            claims, guarantees=none, denied=none, family=None, widening=math.inf, evaluations=None, rule_decides=True
+        )
+    return claims
 
 
 def _configuration(integrator: Any) -> dict[str, Any]:

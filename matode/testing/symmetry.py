@@ -21,6 +21,8 @@ def _case(rng: np.random.Generator) -> Case:
 
 
 def _deterministic(claims: Claims) -> str:
+    if claims.rule_decides:  # the bases of a rejected step are determined to the square root of rounding only
+        return "its bases are wider than what determines them"
     return "its steps are random" if claims.random else ""
 
 

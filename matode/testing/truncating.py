@@ -16,6 +16,8 @@ __all__: list[str] = []
 
 
 def _adaptive(claims: Claims) -> str:
+    if claims.rule_decides:
+        return "the rule decides about the step itself"
     return "" if claims.adaptive else "keeps the rank"
 
 
