@@ -27,6 +27,17 @@ from tests import third_party_steps as steps
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 METHODS = [matode.KSL, matode.LSK, matode.KSLStrang, matode.BUG, matode.AugmentedBUG]
 OURS = [method(substep) for method in METHODS for substep in (matode.rk4, matode.euler)]
+REST = [name for name, factory in matode.INTEGRATORS.items() if factory not in METHODS]
+VARIANTS = {
+    "midpoint-3r": matode.MidpointBUG(width=3),
+    "strang-from-l": matode.KSLStrang(first="l"),
+    "parallel-with-retries": matode.ParallelBUG(retries=2),
+    "drsvd-not-augmented": matode.DRSVD(augment=False),
+    "dgn-not-augmented": matode.DGN(augment=False),
+    "drsvd-euler": matode.DRSVD(matode.euler),
+    "dgn-euler": matode.DGN(matode.euler),
+    "projected-midpoint": matode.ProjectedRungeKutta(matode.midpoint),
+}
 STRANGERS = {
     "augmented-bug": third_party(
         steps.augmented_bug,
@@ -94,6 +105,24 @@ def test_our_integrator(integrator, check):
     check(integrator)
 
 
+@pytest.mark.parametrize("method", REST)
+def test_the_rest_of_the_catalogue(method):
+    check_integrator(method, profile="quick")
+
+
+@pytest.mark.parametrize("method", ["prk3", "rk-bug-3", "step-truncation", "drsvd", "dgn"])
+def test_the_newer_methods_on_other_libraries(method, backend):
+    if backend.name.startswith("numpy"):
+        pytest.skip("runs above")
+    slow = {"order", "plateau", "accumulated_bound", "small_singular_values", "descent", "truncation", "rank_cap"}
+    assert check_integrator(method, xp=backend, profile="quick", only=set(check_names()) - slow).ran >= 14
+
+
+@pytest.mark.parametrize("method", VARIANTS)
+def test_variants(method):
+    check_integrator(VARIANTS[method], profile="quick")
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_exact_substeps_conform_as_rk4_does(method):
     """A tight adaptive reference in place of one RK4 step: what holds does not hold because of RK4."""
@@ -118,7 +147,7 @@ def test_no_bound_is_violated(integrator):
 
 
 @pytest.mark.skipif(not THOROUGH, reason="HYPOTHESIS_PROFILE=thorough runs all seeds")
-@pytest.mark.parametrize("integrator", [*OURS, *STRANGERS.values()], ids=str)
+@pytest.mark.parametrize("integrator", [*OURS, *REST, *STRANGERS.values()], ids=str)
 def test_no_false_alarm_in_twenty_seeds(integrator):
     for seed in range(20):
         check_integrator(integrator, seed=seed)

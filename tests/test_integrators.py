@@ -23,7 +23,8 @@ EXACT = [name for name in INTEGRATORS if "exact" in CATALOGUE_CLAIMS[name, "exac
 
 
 def _make(name: str, substep: object, tolerance: float = 1e-15) -> object:
-    method = replace(INTEGRATORS[name](), substep=substep)
+    method = INTEGRATORS[name]()
+    method = replace(method, substep=substep) if hasattr(method, "substep") else method
     return replace(method, truncation=Relative(tolerance)) if hasattr(method, "truncation") else method
 
 
@@ -121,7 +122,16 @@ def test_evaluations_of_one_step(substep, stages):
         "parallel-bug-2": 3 * stages - 1,
         "midpoint-bug": (3 * stages - 2) + 1 + stages,
         "abc-psi": 2 * stages - 1,
+        "prk1": 1,
+        "prk2": 2,
+        "prk3": 3,
+        "rk-bug-2": 2,
+        "rk-bug-3": 3,
+        "step-truncation": 1,
+        "drsvd": 4 * stages,
+        "dgn": 9 * stages,
     }
+    assert set(expected) == set(INTEGRATORS)
     for name, count in expected.items():
         counted = Counted(field)
         _make(name, substep).step(counted, 0.0, 0.01, (Y0,))
@@ -172,11 +182,13 @@ def test_uncoupled_blocks_move_as_if_alone(name):
         return [fields[0](t, (Y[0],))[0], -t * Y[1], fields[1](t, (Y[2],))[0]]
 
     together = method.step(UserField(F, single=False), 0.1, 0.05, State((starts[0], bias, starts[1]))).Y
-    for i, block in ((0, 0), (1, 2)):
+    random = CATALOGUE_CLAIMS[name, "exact"].random  # sketches of a later block are others where it comes first
+    for i, block in ((0, 0),) if random else ((0, 0), (1, 2)):
         alone = method.step(fields[i], 0.1, 0.05, (starts[i],)).Y[0]
         assert np.linalg.norm(together[block].to_dense() - alone.to_dense()) <= 1e-14 * alone.norm()
     exact = bias * np.exp(-(0.15**2 - 0.1**2) / 2)
-    assert np.linalg.norm(together[1] - exact) <= 1e-9
+    order = CATALOGUE_CLAIMS[name, "exact"].formula if name not in ("prk1", "step-truncation") else 1
+    assert np.linalg.norm(together[1] - exact) <= (1e-9 if order >= 4 else 3 * 0.05 ** (order + 1))
 
 
 @pytest.mark.parametrize("name", list(INTEGRATORS))
@@ -201,8 +213,8 @@ def test_coupled_blocks_converge_to_the_dense_solution(name):
         Y, b = sol.Y[-1]
         errors.append(np.hypot(np.linalg.norm(Y.to_dense() - reference[0]), np.linalg.norm(b - reference[1])))
     slope = np.log2(errors[0] / errors[1])
-    assert errors[1] <= 0.05
-    assert slope >= (1.85 if name == "ksl-strang" else 0.85)
+    assert errors[1] <= (0.15 if name in ("prk1", "step-truncation") else 0.05)
+    assert slope >= INTEGRATORS[name]().order - 0.15
 
 
 def test_bases_stay_orthonormal_over_many_single_precision_steps():

@@ -21,6 +21,8 @@ from tests.mutants import (  # noqa: F401
     mislabelled,
     parallel,
     projected,
+    randomized,
+    runge_kutta,
     splitting,
     strangers,
     truncations,
