@@ -11,7 +11,7 @@ from scipy.sparse import diags_array
 from scipy.sparse.linalg import aslinearoperator
 
 import matode
-from matode import INTEGRATORS, Absolute, LowRank, ParallelBUG, Rank, Relative, StepTruncation, euler
+from matode import INTEGRATORS, Absolute, LowRank, ParallelBUG, PerBlock, Rank, Relative, StepTruncation, euler
 from matode._array import get_backend, to_host
 from matode.field import UserField
 from matode.testing import CATALOGUE_CLAIMS
@@ -183,7 +183,8 @@ def test_only_the_block_that_needs_it_is_widened():
     field = _curved()
     both = UserField(lambda t, Y: [field(t, (Y[0],))[0], -1.0 * Y[1], -1.0 * Y[2]], single=False)
     bias = np.ones(3)
-    step = ParallelBUG(euler, Absolute(1e-13), retries=1).step(both, 0.0, 0.05, matode.State((_start(), narrow, bias)))
+    rules = PerBlock(Absolute(1e-13), Rank(4))
+    step = ParallelBUG(euler, rules, retries=1).step(both, 0.0, 0.05, matode.State((_start(), narrow, bias)))
     assert step.info["rejections"] == 1
     assert step.Y[0].rank > 4
     assert step.Y[1].rank == 2

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from matode._array import Array, host, mH, namespace, zeros_like_shape
 from matode.flows import k_flow, k_rhs, l_flow, l_rhs, s_flow
 from matode.integrators.augmenting import Augmented, augmented
-from matode.integrators.truncating import rule_or_default, truncated
+from matode.integrators.truncating import rules_of, truncated
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Field, State, Step, Substep
 from matode.substeps import rk4
@@ -67,9 +67,10 @@ class ParallelBUG:
             wide, bases = self._untruncated(field, F, t, h, start)
             moved, info = truncated(wide, self.truncation)
             if rejections < self.retries:
+                cuts = zip(moved, info["truncation_error"], rules_of(Y, self.truncation), strict=True)
                 wider = State(
-                    basis.value(y) if basis is not None and self._rejects(f, h, y, basis, z, discarded) else y
-                    for f, y, basis, z, discarded in zip(F, start, bases, moved, info["truncation_error"], strict=True)
+                    basis.value(y) if basis is not None and self._rejects(f, h, y, basis, *cut) else y
+                    for f, y, basis, cut in zip(F, start, bases, cuts, strict=True)
                 )
                 if all(y is z for y, z in zip(wider, start, strict=True)):
                     break
@@ -90,7 +91,14 @@ class ParallelBUG:
         return wide, bases
 
     def _rejects(
-        self, f: Evaluation, h: float, start: LowRank, basis: Augmented, moved: LowRank, discarded: float
+        self,
+        f: Evaluation,
+        h: float,
+        start: LowRank,
+        basis: Augmented,
+        moved: LowRank,
+        discarded: float,
+        rule: Truncation,
     ) -> bool:
         """Whether the bases of a block were too narrow for its step."""
         if 0 in (basis.U1.shape[1], basis.V1.shape[1]):  # nothing to widen by
@@ -100,7 +108,7 @@ class ParallelBUG:
         xp = namespace(moved.S)
         norm = host.asarray([math.hypot(float(xp.linalg.matrix_norm(moved.S)), discarded)])
         missed = abs(h) * float(xp.linalg.matrix_norm(f.galerkin(basis.U1, basis.V1)))
-        return missed > self.factor * rule_or_default(self.truncation).tolerance(norm)
+        return missed > self.factor * rule.tolerance(norm)
 
 
 @dataclass(frozen=True)

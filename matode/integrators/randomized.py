@@ -155,9 +155,10 @@ def _sketched(Y: Sequence[Block], bases: dict[int, Bases]) -> State:
         if isinstance(y, LowRank):
             U, V = (bases[side][i] if side in bases else None for side in (_LEFT, _RIGHT))
             if U is None:
-                y = LowRank(y.right(V), None, V)
+                y = LowRank(*qr(y.right(V)), V)
             elif V is None:
-                y = LowRank(U, None, y.left(U))
+                V, R = qr(y.left(U))
+                y = LowRank(U, mH(R), V)
             else:
                 y = LowRank(U, y.galerkin(U, V), V)
         blocks.append(y)

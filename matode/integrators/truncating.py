@@ -35,12 +35,12 @@ def truncated(Y: Sequence[Block], rule: Truncation | None) -> tuple[State, dict[
     blocks: list[Block] = []
     errors: list[float] = []
     capped = False
-    for y, rule in zip(Y, rules_of(Y, rule), strict=True):
+    for y, own in zip(Y, rules_of(Y, rule), strict=True):
         discarded = 0.0
         if isinstance(y, LowRank):
-            P, s, Q, discarded = truncated_svd(y.S, rule)
+            P, s, Q, discarded = truncated_svd(y.S, own)
             y = LowRank(y.U @ P, from_host(host.diag(s), P, P.dtype), y.V @ Q)
-            capped = capped or rule.is_capped(s, discarded)
+            capped = capped or own.is_capped(s, discarded)
         blocks.append(y)
         errors.append(discarded)
     return State(blocks), {"truncation_error": tuple(errors), "capped": capped}
