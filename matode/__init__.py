@@ -23,7 +23,7 @@ from matode.lowrank import LowRank
 from matode.protocols import Evaluation, Field, Integrator, NonFiniteError, State, Step
 from matode.solution import Solution
 from matode.solve import solve
-from matode.substeps import Reference, Repeated, RungeKutta, euler, heun, heun3, midpoint, rk4
+from matode.substeps import Adaptive, Exponential, Reference, Repeated, RungeKutta, euler, heun, heun3, midpoint, rk4
 from matode.truncation import Absolute, PerBlock, Rank, Relative, Truncation
 
 __version__ = "0.1.0"
@@ -37,8 +37,10 @@ __all__ = [
     "KSL",
     "LSK",
     "Absolute",
+    "Adaptive",
     "AugmentedBUG",
     "Evaluation",
+    "Exponential",
     "Field",
     "FullRank",
     "Integrator",

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matode._array import Array, adjoint, apply, as_dtype, eye_like, finite, mH, overflowing
+from matode._array import Array, apply, as_dtype, eye_like, finite, mH, overflowing, zeros_like_shape
 from matode.linalg import qr
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Field, NonFiniteError, State, Substep
@@ -121,15 +121,14 @@ class _Flow:
     """What moves in a flow, and how.
 
     ``start(y)`` is the factor of a block that moves, ``lift(y, Z)`` the block with that factor in its place,
-    ``action(f, y)`` the factor's derivative, and ``restricted(y, A, B)`` the pair (X, R) for which the part ``A Y + Y
-    B`` of the field moves it by ``X Z + Z R``.
+    ``action(f, y)`` the factor's derivative; ``compressed`` is that of :class:`Motion`.
     """
 
     name: str
     start: Callable[[LowRank], Array]
     lift: Callable[[LowRank, Array], LowRank]
     action: Callable[[Evaluation, LowRank], Array]
-    restricted: Callable[[LowRank, Any, Any], tuple[Any, Any]]
+    compressed: Callable[[LowRank, Any, Any], tuple[Any, Any]]
 
 
 _K = _Flow(
@@ -137,33 +136,35 @@ _K = _Flow(
     lambda y: y.U @ y.S,
     lambda y, K: LowRank.moving(K, None, y.V, y.products),
     lambda f, y: f.right(y.V),
-    lambda y, A, B: (A, None if B is None else _inner(y.V, B, y)),
+    lambda y, A, B: (None, _inner(y.V, B, y)),
 )
 _L = _Flow(
     "L",
     lambda y: y.V @ mH(y.S),
     lambda y, L: LowRank.moving(y.U, None, L, y.products),
     lambda f, y: f.left(y.U),
-    lambda y, A, B: (None if B is None else adjoint(B), None if A is None else mH(_inner(y.U, A, y))),
+    lambda y, A, B: (_inner(y.U, A, y), None),
 )
 _S = _Flow(
     "S",
     lambda y: y.S,
     lambda y, S: LowRank.moving(y.U, S, y.V, y.products),
     lambda f, y: f.galerkin(y.U, y.V),
-    lambda y, A, B: (None if A is None else _inner(y.U, A, y), None if B is None else _inner(y.V, B, y)),
+    lambda y, A, B: (_inner(y.U, A, y), _inner(y.V, B, y)),
 )
 _FULL = _Flow(
     "dense",
     LowRank.to_dense,
     lambda y, Z: LowRank(Z, None, eye_like(Z.shape[1], Z)),
     lambda f, y: f.full(),
-    lambda y, A, B: (A, B),
+    lambda y, A, B: (None, None),
 )
 
 
 def _inner(U: Array, A: Any, y: LowRank) -> Array:
-    """Return ``U* A U``."""
+    """Return ``U* A U``; None for A is zero."""
+    if A is None:
+        return zeros_like_shape((U.shape[1], U.shape[1]), U)
     return mH(U) @ as_dtype(apply(A, U) if y.products is None else y.products.image(A, U), U.dtype)
 
 
@@ -180,7 +181,7 @@ def _moves(flow: _Flow, F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
 class Motion:
     """The right-hand side ``f(t, Z)`` of one flow, Z being what moves of each block.
 
-    A substep calls it; one that treats a linear part of the field on its own also asks for ``restricted``.
+    A substep calls it; one that treats a linear part of the field on its own also asks for ``compressed``.
     """
 
     def __init__(self, flow: _Flow, field: Field, Y: State, sign: float = 1.0) -> None:
@@ -198,17 +199,24 @@ class Motion:
         moves = _moves(self._flow, self._field(t, state), self.Y)
         return moves if self._sign == 1.0 else tuple(self._sign * move for move in moves)
 
-    def restricted(self, i: int, A: Any, B: Any) -> tuple[Any, Any]:
-        """Return (X, R) for which the part ``A Y + Y B`` of the field moves the unknown of block i by ``X Z + Z R``.
+    def compressed(self, i: int, A: Any, B: Any) -> tuple[Any, Any]:
+        """Return the small matrices (a, b) by which a part ``A Y + Y B`` of the field moves the unknown Z of block i.
 
-        A and B are arrays, sparse matrices or operators, or None for zero, and so are X and R. In the K-flow X is A
-        and R is V* B V; in the L-flow they are B* and U* A* U; in the S-flow both are small.
+        In the K-flow they are (None, b) and the action ``A Z + Z b``; in the L-flow (a, None) and ``B* Z + Z a*``; in the
+        S-flow (a, b) and ``a Z + Z b``; and for a dense block (None, None) and ``A Z + Z B``; with ``a = U* A U`` and
+        ``b = V* B V``. None for A or B is zero.
         """
         y = self.Y[i]
-        X, R = self._flow.restricted(y, A, B) if isinstance(y, LowRank) else (A, B)
+        pair = self._flow.compressed(y, A, B) if isinstance(y, LowRank) else (None, None)
         if self._sign == 1.0:
-            return X, R
-        return None if X is None else self._sign * X, None if R is None else self._sign * R
+            return pair
+        a, b = (None if M is None else self._sign * M for M in pair)
+        return a, b
+
+    @property
+    def sign(self) -> float:
+        """The factor of the field: -1 in the S-step of projector splitting."""
+        return self._sign
 
 
 def with_cores(Y: Sequence[Block], S: Sequence[Array]) -> State:

@@ -1,15 +1,14 @@
-"""Solvers for the small ODEs of a step: explicit Runge-Kutta tableaux, and a tight reference on the host."""
+"""Explicit Runge-Kutta substeps, by their tableaux."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from matode._array import Array, as_dtype, eps, from_host, host, is_complex, to_host
+from matode._array import Array
 from matode.protocols import Rhs, Substep
 
-__all__ = ["Reference", "Repeated", "RungeKutta", "euler", "heun", "heun3", "midpoint", "rk4"]
+__all__ = ["Repeated", "RungeKutta", "combined", "euler", "heun", "heun3", "midpoint", "rk4"]
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,8 @@ class RungeKutta:
             if i == 0 and first is not None:
                 k.append(first)
             else:
-                k.append(f(t + node * h, _combine(Z, h, row, k)))
-        return _combine(Z, h, self.b, k)
+                k.append(f(t + node * h, combined(Z, h, row, k)))
+        return combined(Z, h, self.b, k)
 
 
 @dataclass(frozen=True)
@@ -99,35 +98,6 @@ class Repeated:
         for i in range(self.count):
             Z = self.substep(f, t + i * small, small, Z, first if i == 0 else None)
         return Z
-
-
-@dataclass(frozen=True)
-class Reference:
-    """SciPy's DOP853 at a tight tolerance, on the host: for validation, where substeps should count as exact.
-
-    Every call copies the unknowns to the host and back; the field itself still runs where it lives. In single precision
-    the tolerances are those that its rounding allows.
-    """
-
-    rtol: float = 1e-12
-    atol: float = 1e-13
-    options: dict[str, Any] = field(default_factory=dict, hash=False)
-
-    def __call__(
-        self, f: Rhs, t: float, h: float, Z: tuple[Array, ...], first: tuple[Array, ...] | None = None
-    ) -> tuple[Array, ...]:
-        """Return Z at t + h."""
-        from scipy.integrate import solve_ivp
-
-        def rhs(s: float, z: host.ndarray) -> host.ndarray:
-            return _packed(f(float(s), _unpacked(z, Z)))
-
-        rounding = max(eps(z) for z in Z)
-        rtol, atol = max(self.rtol, 100 * rounding), max(self.atol, rounding)
-        result = solve_ivp(rhs, (t, t + h), _packed(Z), "DOP853", rtol=rtol, atol=atol, **self.options)
-        if not result.success:
-            raise RuntimeError(f"the reference substep failed between t = {t} and {t + h}: {result.message}")
-        return _unpacked(result.y[:, -1], Z)
 
 
 euler = RungeKutta(((),), (1.0,), name="Euler")
@@ -157,30 +127,20 @@ def _order(a: tuple[tuple[float, ...], ...], b: tuple[float, ...], c: tuple[floa
     return len(conditions)
 
 
-def _combine(
-    Z: tuple[Array, ...], h: float, weights: tuple[float, ...], k: list[tuple[Array, ...]]
+def combined(
+    Z: tuple[Array, ...], h: float, weights: Sequence[float], k: Sequence[tuple[Array, ...]]
 ) -> tuple[Array, ...]:
-    """Return ``Z + h * sum_j weights[j] k[j]``, block by block."""
-    used = [(h * w, kj) for w, kj in zip(weights, k, strict=True) if w != 0.0]
+    """Return ``Z + h * sum_j weights[j] k[j]``, block by block; stages of the same weight are summed before."""
+    used: dict[float, list[tuple[Array, ...]]] = {}
+    for w, kj in zip(weights, k, strict=True):
+        if w != 0.0:
+            used.setdefault(h * w, []).append(kj)
     blocks = []
     for i, z in enumerate(Z):
-        for c, kj in used:
-            z = z + c * kj[i]
+        for c, alike in used.items():
+            move = alike[0][i]
+            for kj in alike[1:]:
+                move = move + kj[i]
+            z = z + c * move
         blocks.append(z)
-    return tuple(blocks)
-
-
-def _packed(Z: tuple[Array, ...]) -> host.ndarray:
-    parts = [host.reshape(to_host(z), (-1,)) for z in Z]
-    return host.concatenate(parts).astype("complex128" if any(p.dtype.kind == "c" for p in parts) else "float64")
-
-
-def _unpacked(z: host.ndarray, like: tuple[Array, ...]) -> tuple[Array, ...]:
-    blocks, start = [], 0
-    for x in like:
-        size = int(host.prod(x.shape))
-        part = z[start : start + size]
-        part = part if is_complex(x) else part.real
-        blocks.append(as_dtype(from_host(host.reshape(part, x.shape), x), x.dtype))
-        start += size
     return tuple(blocks)
