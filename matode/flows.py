@@ -202,9 +202,9 @@ class Motion:
     def compressed(self, i: int, A: Any, B: Any) -> tuple[Any, Any]:
         """Return the small matrices (a, b) by which a part ``A Y + Y B`` of the field moves the unknown Z of block i.
 
-        In the K-flow they are (None, b) and the action ``A Z + Z b``; in the L-flow (a, None) and ``B* Z + Z a*``; in the
-        S-flow (a, b) and ``a Z + Z b``; and for a dense block (None, None) and ``A Z + Z B``; with ``a = U* A U`` and
-        ``b = V* B V``. None for A or B is zero.
+        In the K-flow they are (None, b), and the action is ``A Z + Z b``; in the L-flow (a, None) and ``B* Z + Z a*``;
+        in the S-flow (a, b) and ``a Z + Z b``; for a dense block (None, None) and ``A Z + Z B``; with ``a = U* A U``
+        and ``b = V* B V``. None for A or B is zero.
         """
         y = self.Y[i]
         pair = self._flow.compressed(y, A, B) if isinstance(y, LowRank) else (None, None)
