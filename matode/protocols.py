@@ -87,8 +87,8 @@ class Field(Protocol):
 Rhs: TypeAlias = Callable[[float, tuple[Array, ...]], tuple[Array, ...]]
 """The right-hand side of a substep: ``f(t, Z) -> Z'`` on a tuple of plain arrays.
 
-The flows hand over a :class:`matode.flows.Motion`, which can be asked for more than values: ``compressed(i, A, B)`` says
-how a linear part of the field moves the unknown of block i, for substeps that treat it on its own.
+The flows hand over a :class:`matode.flows.Motion`, which can be asked for more than values: ``compressed(i, A, B)``
+says how a linear part of the field moves the unknown of block i, for substeps that treat it on its own.
 """
 
 
