@@ -6,8 +6,10 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from matode._array import get_backend, host
@@ -36,10 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     or library is missing; 130 and 143: interrupted or terminated, after a checkpoint.
     """
     options = _parser().parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        with host.errstate(all="ignore"):  # a loss that is not finite is an error of ours, with a sentence
+        with _terminable(), host.errstate(all="ignore"):  # what is not finite is an error of ours, with a sentence
             return int(options.command(options))
+    except KeyboardInterrupt as signalled:
+        terminated = isinstance(signalled, _Terminated)
+        print(f"nn: {'terminated' if terminated else 'interrupted'}{_advice(signalled)}", file=sys.stderr)
+        return TERMINATED if terminated else INTERRUPTED
     except BrokenPipeError:  # whoever reads this has seen enough, as with "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -49,12 +54,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
         print(f"nn: {error}", file=sys.stderr)
         return 2
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Take SIGTERM like Ctrl-C; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _terminate(number: int, frame: Any) -> None:
-    raise _Terminated
+def _advice(signalled: KeyboardInterrupt) -> str:
+    return "".join(f"; {note}" for note in getattr(signalled, "__notes__", ()))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,7 +104,13 @@ def _parser() -> argparse.ArgumentParser:
     add(what, "integrator", str, f"one of {', '.join(INTEGRATOR_NAMES)}", metavar="NAME")
     add(what, "width", int, "features of a hidden layer of the mlp", metavar="N")
     add(what, "depth", int, "layers of the mlp", metavar="N")
-    add(what, "rank", _rank, "initial rank: a number, 'full', or one per layer as in 10,20,none", metavar="R")
+    add(
+        what,
+        "rank",
+        _rank,
+        "initial rank of all layers but the last, or 'full', or of each: 10,20,none",
+        metavar="R",
+    )
     how = command.add_argument_group("how")
     add(how, "tau", float, "relative tolerance of the truncation", metavar="X")
     add(how, "min_rank", int, "smallest rank that the truncation leaves", metavar="R")
@@ -164,14 +190,8 @@ def _train(options: argparse.Namespace) -> int:
     try:
         run.go_on(start, display)
     except KeyboardInterrupt as signalled:
-        display.close()
-        terminated = isinstance(signalled, _Terminated)
-        print(
-            f"nn: {'terminated' if terminated else 'interrupted'}; go on with: "
-            f"python -m nn train --resume {run.folder}",
-            file=sys.stderr,
-        )
-        return TERMINATED if terminated else INTERRUPTED
+        signalled.add_note(f"go on with: python -m nn train --resume {run.folder}")
+        raise
     finally:
         display.close()
     return 0

@@ -174,7 +174,8 @@ class Config:
         try:
             return MODELS[self.model](self, image, classes, rank)
         except ValueError as error:
-            raise ConfigError(f"{self.model} on {self.data}: {error}") from error
+            hint = "; the model mlp takes images of any size" if "images" in str(error) else ""
+            raise ConfigError(f"{self.model} on {self.data}: {error}{hint}") from error
 
     def make_integrator(self, per_epoch: int, record: Callable[[Observation], Any] | None = None) -> Integrator:
         """Return the training method.

@@ -5,7 +5,7 @@
     DIR/config.json       everything that was asked for, resolved
     DIR/metrics.csv       one row per finished epoch
     DIR/monitors.csv      what theory guarantees of steps, where that was asked for
-    DIR/checkpoints/      the newest checkpoints
+    DIR/step-K.npz        the newest checkpoints, after K steps
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ __all__ = ["Run", "RunError"]
 _CONFIG = "config.json"
 _METRICS = "metrics.csv"
 _MONITORS = "monitors.csv"
-_CHECKPOINTS = "checkpoints"
 
 
 class RunError(ValueError):
@@ -89,7 +88,7 @@ class Run:
         absolute = folder.absolute()
         unfinished = absolute.with_name(f".{absolute.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        (unfinished / _CHECKPOINTS).mkdir(parents=True)
+        unfinished.mkdir(parents=True)
         _write(unfinished / _CONFIG, json.dumps(about | dataclasses.asdict(config), indent=2) + "\n")
         os.rename(unfinished, absolute)
         return run
@@ -146,7 +145,7 @@ class Run:
     def latest(self) -> tuple[TrainingResult | None, list[str]]:
         """Return the newest checkpoint that can be read, or None, and a sentence about each newer one that cannot."""
         where = get_backend(self.config.backend)
-        return checkpoint.latest(self.folder / _CHECKPOINTS, where, self._seconds())
+        return checkpoint.latest(self.folder, where, self._seconds())
 
     def finished(self, result: TrainingResult) -> bool:
         """Whether all epochs are made."""
@@ -154,7 +153,7 @@ class Run:
 
     def save(self, result: TrainingResult) -> Path:
         """Write a checkpoint."""
-        return checkpoint.write_checkpoint(self.folder / _CHECKPOINTS, result, self._steps(result))
+        return checkpoint.write_checkpoint(self.folder, result, self._steps(result))
 
     def go_on(
         self, start: TrainingResult | None, seen: Callable[[TrainingResult], Any] = lambda result: None

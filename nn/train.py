@@ -308,7 +308,7 @@ def accuracy(
     x: Array,
     labels: Array,
     *,
-    batch_size: int = 1000,
+    batch_size: int = 250,
     buffers: Sequence[Array] = (),
 ) -> float:
     """Return the share of examples whose largest output is at their label; nothing is recorded for gradients.

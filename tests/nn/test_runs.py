@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def resume(out):
 
 
 def checkpoints(out):
-    return {path.name: path.read_bytes() for path in (out / "checkpoints").iterdir()}
+    return {path.name: path.read_bytes() for path in out.iterdir() if "step-" in path.name}
 
 
 def metrics(out):
@@ -160,7 +161,7 @@ def test_every_kind_of_training_goes_on_to_the_same_bits(method, tmp_path, out, 
 
 def test_observations_after_the_checkpoint_are_made_again(out, monkeypatch):
     assert train(out, "--monitor-every", "1") == 0
-    (out / "checkpoints" / max(checkpoints(out))).unlink()
+    (out / max(checkpoints(out))).unlink()
     before = (out / "monitors.csv").read_bytes()
     assert resume(out) == 0
     assert (out / "monitors.csv").read_bytes() == before
@@ -355,10 +356,10 @@ def test_a_finished_run_is_left_alone(whole, capsys):
 
 
 def test_what_is_in_a_folder(whole):
-    assert sorted(path.name for path in whole.iterdir()) == ["checkpoints", "config.json", "metrics.csv"]
+    names = ["config.json", "metrics.csv", "step-000000000014.npz", "step-000000000021.npz"]
+    assert sorted(path.name for path in whole.iterdir()) == names
     config = json.loads((whole / "config.json").read_text())
     assert config | {"model": "mlp", "width": 12, "rank": 6, "lr": 0.2, "tau": 0.1, "substep": "euler"} == config
-    assert sorted(checkpoints(whole)) == ["step-000000000014.npz", "step-000000000021.npz"]
     rows = metrics(whole)
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert [row["step"] for row in rows] == ["7", "14", "21"]
@@ -381,7 +382,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(out, whole, mo
     with monkeypatch.context() as patch:
         interrupt_at(2 * STEPS, patch, raise_interrupt)
         train(out)
-    newest = out / "checkpoints" / max(checkpoints(out))
+    newest = out / max(checkpoints(out))
     newest.write_bytes(newest.read_bytes()[:-50])
     capsys.readouterr()
     assert resume(out) == 0
@@ -394,7 +395,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(out, whole, mo
 
 def test_metrics_never_know_more_than_the_checkpoint(whole, monkeypatch):
     """A row is written before its checkpoint is: a run that died in between makes that epoch again."""
-    (whole / "checkpoints" / max(checkpoints(whole))).unlink()
+    (whole / max(checkpoints(whole))).unlink()
     interrupt_at(2 * STEPS + 2, monkeypatch, raise_interrupt)
     assert resume(whole) == 130
     assert [row["epoch"] for row in metrics(whole)] == ["1", "2"]
@@ -517,6 +518,21 @@ def test_unknown_format_is_explained(whole, capsys):
     assert "unknown format 'onxx': did you mean 'onnx'? expected one of npz, " in capsys.readouterr().err
 
 
+def test_an_interruption_before_there_is_a_run_needs_no_advice(out, monkeypatch, capsys):
+    monkeypatch.setattr(Config, "load_data", lambda config: raise_interrupt())
+    assert train(out) == 130
+    assert capsys.readouterr().err == "nn: interrupted\n"
+    assert not out.exists()
+
+
+def test_it_runs_in_any_thread(out):
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(train(out)))
+    thread.start()
+    thread.join()
+    assert codes == [0]
+
+
 def test_networks_with_masks_and_running_statistics_go_on_to_the_same_bits(out, few_images):
     """Batch normalisation and dropout: their state is in the checkpoint, too."""
     run = Run.create(out, Config.of({"model": "mlp"}))
@@ -573,7 +589,7 @@ def _epoch(**changes):
         ("--rank 0", "--rank: expected at least 1, 'full' or 'none', got 0"),
         ("--max-rank 2 --min-rank 3", "--max-rank: expected at least min_rank, got 2"),
         ("--schedule steps", "--milestones: expected some epochs, got none"),
-        ("--model resnet20", "resnet20 on mnist: it takes images of 3 x 32 x 32, got 1 x 28 x 28"),
+        ("--model resnet20", "resnet20 on mnist: it takes images of 3 x 32 x 32, got 1 x 28 x 28; the model mlp"),
         ("--integrator bug --freeze-rank-after 2", "--freeze-rank-after: bug keeps the ranks by itself"),
         ("--optimizer adam --momentum 0.5", "--momentum: expected none with adam, which has its own, got 0.5"),
         ("--momentum 1", "--momentum: expected at least 0 and below 1, got 1.0"),
