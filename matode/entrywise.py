@@ -17,7 +17,7 @@ from operator import add, mul
 from typing import TYPE_CHECKING, Any
 
 from matode._array import Array, apply, from_host, host, is_array, is_complex, is_gpu, mH, namespace
-from matode.evaluations import DenseEvaluation, Lazy
+from matode.evaluations import Chain, Lazy, as_evaluation
 
 if TYPE_CHECKING:
     from matode.lowrank import LowRank
@@ -50,10 +50,15 @@ class Entrywise(Lazy):
         W, V = self._pieces[0]
         self.shape = (int(W.shape[0]), int(V.shape[0]))
 
+    @property
+    def head(self) -> Array:
+        """An array to ask for namespace and device."""
+        return self._pieces[0][0]
+
     def _rows(self) -> Iterator[tuple[slice, Array]]:
         """Yield some rows of F at a time, and where they are."""
         m, n = self.shape
-        count = max(1, (_ENTRIES_ON_GPU if is_gpu(self._pieces[0][0]) else _ENTRIES) // n)
+        count = max(1, (_ENTRIES_ON_GPU if is_gpu(self.head) else _ENTRIES) // n)
         stars = [mH(V) for _, V in self._pieces]
         for start in range(0, m, count):
             rows = slice(start, min(start + count, m))
@@ -83,11 +88,11 @@ class Entrywise(Lazy):
     def _scaled(self, c: Any) -> Entrywise:
         return Entrywise(self._pieces, lambda *blocks: c * self.formula(*blocks))
 
-    def _multiplied_left(self, A: Any) -> Any:
-        return DenseEvaluation(self.full())._multiplied_left(A)
+    def _multiplied_left(self, A: Any) -> Chain:
+        return Chain(as_evaluation(A, None), self)
 
-    def _multiplied_right(self, B: Any) -> Any:
-        return DenseEvaluation(self.full())._multiplied_right(B)
+    def _multiplied_right(self, B: Any) -> Chain:
+        return Chain(self, as_evaluation(B, None))
 
 
 def stays_low_rank(shape: tuple[int, int], rank: int, width: int) -> bool:
@@ -139,7 +144,14 @@ def cubic(Y: Any, linear: complex = 0.0, cube: complex = 1.0, *, modulus: bool =
     -------
     LowRank, Entrywise or array
         The form that costs less, see :func:`stays_low_rank`.
+
+    Raises
+    ------
+    TypeError
+        If a coefficient is complex and Y is not.
     """
+    if not is_complex(Y if is_array(Y) else Y.head) and (complex(linear).imag or complex(cube).imag):
+        raise TypeError("complex coefficients need a complex Y: give the start a complex dtype")
     if is_array(Y):
         return _cubic_of_array(Y, linear, cube, modulus)
     r = Y.rank

@@ -26,7 +26,7 @@ from matode._array import (
 if TYPE_CHECKING:
     from matode.lowrank import LowRank
 
-__all__ = ["DenseEvaluation", "Lazy", "Operator", "Sum", "as_evaluation", "is_evaluation"]
+__all__ = ["Chain", "DenseEvaluation", "Lazy", "Operator", "Sum", "as_evaluation", "is_evaluation"]
 
 
 class Lazy:
@@ -134,6 +134,8 @@ class Lazy:
                 return other._multiplied_left(self)
             if self.factors() is None:
                 other = _unwrapped(other)
+                if isinstance(other, Lazy):
+                    return Chain(self, other)
         return self._multiplied_right(other)
 
     def __rmatmul__(self, other: Any) -> Any:
@@ -226,6 +228,39 @@ class Operator(Lazy):
 
     def _hadamard(self, other: Any) -> Any:
         return other * self.A
+
+
+class Chain(Lazy):
+    """A matrix product that acts one factor after the other: where multiplying it out would form an m x n array."""
+
+    __slots__ = ("first", "head", "second")
+
+    def __init__(self, first: Any, second: Any) -> None:
+        self.first, self.second = first, second
+        head = _sample(second)
+        self.head = _sample(first) if head is None else head
+        self.shape = (first.shape[0], second.shape[1])
+
+    def right(self, V: Array) -> Array:
+        """Return ``F @ V``."""
+        return self.first.right(self.second.right(V))
+
+    def left(self, U: Array) -> Array:
+        """Return ``F* @ U``."""
+        return self.second.left(self.first.left(U))
+
+    def full(self) -> Array:
+        """Return the m x n array."""
+        return self.first.right(self.second.full())
+
+    def _scaled(self, c: Any) -> Chain:
+        return Chain(c * self.first, self.second)
+
+    def _multiplied_left(self, A: Any) -> Chain:
+        return Chain(as_evaluation(A, None), self)
+
+    def _multiplied_right(self, B: Any) -> Chain:
+        return Chain(self, as_evaluation(B, None))
 
 
 class Sum(Lazy):
@@ -331,12 +366,12 @@ def _hidden(A: Any) -> Any:
 
 
 def _unwrapped(value: Lazy) -> Any:
-    """Return what a wrapped dense or sparse matrix holds, or the entries of a sum that has some in it."""
+    """Return what a wrapped matrix holds, or the entries of a sum of such; what is known by its actions stays so."""
     if isinstance(value, DenseEvaluation):
         return value.array
     if isinstance(value, Operator):
         return value.A
-    return value.full()
+    return value.full() if isinstance(value, Sum) else value
 
 
 def _is_matrix(value: Any) -> bool:

@@ -7,10 +7,13 @@ from math import comb
 
 import numpy as np
 import pytest
+from scipy import sparse
+from scipy.sparse.linalg import aslinearoperator
 
-from matode import LowRank
+from matode import LowRank, Operator
 from matode._array import to_host
 from matode.entrywise import Entrywise, cubic, power, product, stays_low_rank
+from matode.evaluations import Chain
 from tests.backends import assert_at_home
 
 FORMS = {"low-rank": ((60, 45), 2), "by entries": ((9, 8), 4)}
@@ -102,6 +105,34 @@ def _check_array(actual, expected, dtype, backend):
     assert np.linalg.norm(to_host(actual) - expected) <= 1e-13 * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize("wrap", [lambda A: A, Operator], ids=["plain", "operator"])
+def test_products_with_matrices_act_one_after_the_other(backend, wrap):
+    Y = LowRank.random((9, 8), 4, rng=0, dtype="complex128", backend=backend)
+    A, B = (LowRank.random(shape, 5, rng=1, dtype="complex128", backend=backend) for shape in ((7, 9), (8, 6)))
+    a, x, b = (to_host(X.to_dense()) for X in (A, Y, B))
+    expected = -2.0 * a @ (x * x * x) @ b
+    value = -2.0 * (wrap(A.to_dense()) @ Y**3 @ wrap(B.to_dense()))
+    assert type(value) is Chain
+    assert value.shape == (7, 6)
+    _check_array(value.full(), expected, "complex128", backend)
+    _check_array(value.right(B.V), expected @ to_host(B.V), "complex128", backend)
+    _check_array(value.left(A.U), expected.conj().T @ to_host(A.U), "complex128", backend)
+    _check_array(value.galerkin(A.U, B.V), to_host(A.U).conj().T @ expected @ to_host(B.V), "complex128", backend)
+    _check_array((wrap(A.mT.to_dense()) @ value).full(), a.T @ expected, "complex128", backend)
+    _check_array((value @ wrap(B.mT.to_dense())).full(), expected @ b.T, "complex128", backend)
+
+
+def test_sparse_products_with_entries_stay_thin():
+    Y = LowRank.random((2000, 2000), 20, rng=0)
+    D = sparse.eye_array(2000, format="csr") * 2.0
+    tracemalloc.start()
+    moved = [(D @ Y**3).right(Y.V), (Operator(D) @ Y**3).right(Y.V), (Y**3 @ D).right(Y.V)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4e6  # the array has 3.2e7 bytes
+    assert all(np.allclose(value, 2.0 * (Y**3).right(Y.V)) for value in moved)
+
+
 def test_entries_are_never_all_there():
     Y = LowRank.random((2000, 2000), 20, rng=0)
     value = cubic(Y, 1.0, -1.0)
@@ -121,6 +152,15 @@ def test_low_rank_cubes_of_large_matrices_take_little_memory():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 40e6  # the array has 3.2e9 bytes
+
+
+def test_complex_coefficients_and_mixed_libraries_are_refused(torch):
+    Y = LowRank.random((9, 8), 4, rng=0)
+    with pytest.raises(TypeError, match="complex coefficients need a complex Y"):
+        cubic(Y, 0.0, 1j)
+    for value in (Y**3, np.eye(9) @ Y**3, Y**3 @ aslinearoperator(np.eye(8))):
+        with pytest.raises(TypeError):
+            value + torch.ones((9, 8))
 
 
 def test_nan_passes_through():

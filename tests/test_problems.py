@@ -384,6 +384,7 @@ def test_entries_stay_where_the_constants_hold():
         problem = problems.PROBLEMS[name]()
         for t in np.linspace(*problem.t_span, 4):
             assert np.abs(problem.reference(t)).max() <= height
+    assert np.abs(problems.allen_cahn().Y0.to_dense()).max() == pytest.approx(1.0, abs=1e-12)
     problem = problems.PROBLEMS["burgers"]()
     tallest = np.abs(problem.reference(0.0)).max()
     assert all(np.abs(problem.reference(t)).max() <= 1.2 * tallest for t in np.linspace(0, 0.4, 5))
