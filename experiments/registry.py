@@ -9,7 +9,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from experiments import adam_mlp, convergence, defect_seeds, lenet5, mnist_mlp, published_defect, small_singular_values
+from experiments import (
+    adam_mlp,
+    convergence,
+    defect_seeds,
+    lenet5,
+    mnist_mlp,
+    published_defect,
+    small_singular_values,
+    standard,
+)
 from experiments.progress import Progress
 
 __all__ = ["EXPERIMENTS", "Experiment", "get"]
@@ -68,6 +77,14 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 convergence.QUICK,
                 convergence.FULL,
                 seconds=(15, 130),
+            ),
+            Experiment(
+                "standard",
+                "the standard experiments of the literature, with an independent implementation's errors within 20 %",
+                standard.run,
+                standard.QUICK,
+                standard.FULL,
+                seconds=(25, 300),
             ),
             Experiment(
                 "mnist-mlp",
