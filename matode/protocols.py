@@ -113,7 +113,8 @@ class Step:
     Y : tuple of blocks
         The state at ``t + h``.
     error : float or None
-        An estimate of the local error, where the method has one.
+        An estimate of the local error before the truncation, in the Frobenius norm over all blocks, where the method
+        has an embedded solution: that of the lower order ``error_order`` p, so that it falls like ``h^(p + 1)``.
     info : mapping
         What the step measured. Rank-adaptive methods report ``truncation_error``, the Frobenius norm of what the
         truncation discarded, one float per block.
@@ -128,7 +129,11 @@ class Step:
 
 
 class Integrator(Protocol):
-    """A frozen configuration with a pure ``step``; the obligations are numbered in this module's docstring."""
+    """A frozen configuration with a pure ``step``; the obligations are numbered in this module's docstring.
+
+    Ours also say their ``order`` (with substeps of order 4 or more, on smooth problems), and ``error_order`` where a
+    step estimates its error.
+    """
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""

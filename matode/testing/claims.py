@@ -24,18 +24,17 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from matode import bounds
 from matode.substeps import Reference, Repeated, RungeKutta, rk4
+from matode.testing.theory import ROWS, SubstepClass
 
 __all__ = ["CATALOGUE_CLAIMS", "GUARANTEES", "Claims", "claims_of", "substep_class"]
 
 GUARANTEES = frozenset({"exact", "transpose", "reversible", "norm", "energy", "descent", "symmetric", "skew", "psd"})
 """Names of the guarantees. All are those of a whole step; "norm", "energy", "psd" and "descent" are lost where it cuts
 back to the old rank, and "descent" needs bases that contain F(Y0) V0 and F(Y0)* U0 (one-sided methods: F(Y0) V0)."""
-
-SubstepClass = Literal["euler", "exact"]
 
 
 def names_in(what: str, names: Iterable[str]) -> frozenset[str]:
@@ -119,8 +118,8 @@ class Claims:
         check_guarantees(self.guarantees | self.denied)
         if self.substep not in ("euler", "exact"):
             raise ValueError(f"substep must be 'euler' or 'exact', got {self.substep!r}")
-        if self.family is not None and self.family not in _ROWS:
-            raise ValueError(f"unknown family {self.family!r}: expected one of {', '.join(sorted(_ROWS))}")
+        if self.family is not None and self.family not in ROWS:
+            raise ValueError(f"unknown family {self.family!r}: expected one of {', '.join(sorted(ROWS))}")
 
     def local_bound(self, *, L: float, B: float, eps: float, h: float, rate: float = 0.0) -> float:
         """Return the bound of one step's error before truncation; ``rate`` is a bound of ``||dF/dt||``."""
@@ -142,144 +141,8 @@ class Claims:
         return self.widening > 1
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One method of the table: guarantees with exact and with Euler substeps, and those that are denied."""
-
-    exact: str = ""
-    euler: str = ""
-    denied: str = ""
-    denied_euler: str = ""
-    order: float = 1.0
-    order_below: float = math.inf
-    widening: float = 1.0
-    euler_evaluations: int | None = None
-    random: bool = False
-    always: SubstepClass | None = None  # for methods that have no choice of substeps
-    formula: int = 4
-
-
-_ROWS: Mapping[str, _Row] = MappingProxyType(
-    {
-        "ksl": _Row(
-            exact="exact norm energy",
-            euler="exact",
-            denied="transpose reversible descent symmetric skew psd",
-            denied_euler="transpose reversible norm energy descent",
-            order_below=1.8,
-        ),
-        "lsk": _Row(
-            exact="exact norm energy",
-            euler="exact",
-            denied="transpose reversible descent symmetric skew psd",
-            denied_euler="transpose reversible norm energy descent",
-            order_below=1.8,
-        ),
-        "ksl-strang": _Row(
-            exact="exact reversible norm energy",
-            denied="transpose descent symmetric skew psd",
-            denied_euler="transpose reversible norm energy descent",
-            order=2.0,
-            order_below=2.3,
-        ),
-        "bug": _Row(
-            exact="exact transpose symmetric skew psd",
-            euler="exact transpose symmetric skew",
-            denied="reversible norm energy descent",
-            denied_euler="reversible norm energy descent",
-            order_below=1.2,
-        ),
-        "augmented-bug": _Row(
-            exact="exact transpose norm energy descent symmetric skew psd",
-            euler="exact transpose descent symmetric skew",
-            denied="reversible",
-            denied_euler="reversible norm energy",
-            widening=2.0,
-            euler_evaluations=1,
-        ),
-        "parallel-bug": _Row(
-            exact="transpose symmetric skew",
-            euler="transpose descent symmetric skew",
-            denied="exact reversible norm energy psd",
-            denied_euler="exact reversible norm energy psd",
-            order_below=1.2,
-            widening=2.0,
-            euler_evaluations=1,
-        ),
-        "parallel-bug-2": _Row(
-            exact="transpose symmetric skew", denied="exact reversible", order=2.0, order_below=2.3, widening=4.0
-        ),
-        "midpoint-bug": _Row(
-            exact="transpose norm energy descent symmetric skew psd",
-            denied="exact reversible",
-            order=2.0,
-            order_below=2.3,
-            widening=4.0,
-        ),
-        "abc-psi": _Row(
-            exact="exact norm energy descent",
-            euler="exact descent",
-            denied="transpose reversible symmetric skew psd",
-            denied_euler="transpose reversible norm energy",
-            widening=2.0,
-            euler_evaluations=1,
-        ),
-        "prk1": _Row(
-            euler="transpose symmetric skew",
-            denied_euler="exact reversible norm energy",
-            order_below=1.2,
-            always="euler",
-        ),
-        "prk2": _Row(
-            exact="transpose symmetric skew", denied="exact", order=2.0, order_below=2.3, always="exact", formula=2
-        ),
-        "prk3": _Row(
-            exact="transpose symmetric skew", denied="exact", order=3.0, order_below=3.4, always="exact", formula=3
-        ),
-        "rk-bug-2": _Row(
-            exact="transpose symmetric skew",
-            denied="exact reversible",
-            order=2.0,
-            order_below=2.3,
-            widening=3.0,
-            always="exact",
-            formula=2,
-        ),
-        "rk-bug-3": _Row(
-            exact="transpose symmetric skew",
-            denied="exact",
-            order=3.0,
-            order_below=3.4,
-            widening=4.0,
-            always="exact",
-            formula=3,
-        ),
-        "step-truncation": _Row(
-            euler="transpose symmetric skew", denied_euler="reversible norm", widening=math.inf, always="euler"
-        ),
-        "drsvd": _Row(
-            exact="exact norm energy",
-            euler="exact",
-            denied="transpose reversible symmetric skew psd",
-            denied_euler="transpose reversible norm energy",
-            widening=math.inf,
-            random=True,
-        ),
-        "dgn": _Row(
-            exact="exact",
-            euler="exact",
-            denied="transpose reversible symmetric skew psd",
-            denied_euler="transpose reversible norm energy",
-            widening=math.inf,
-            random=True,
-        ),
-        "full-rank": _Row(exact="exact transpose norm energy symmetric skew psd", order=4.0, widening=math.inf),
-    }
-)
-
-
 def _claims(name: str, substep: SubstepClass) -> Claims:
-    row = _ROWS[name]
+    row = ROWS[name]
     substep = row.always or substep
     euler = substep == "euler"
     return Claims(
@@ -299,7 +162,7 @@ def _claims(name: str, substep: SubstepClass) -> Claims:
 _SUBSTEPS: tuple[SubstepClass, ...] = ("euler", "exact")
 
 CATALOGUE_CLAIMS: Mapping[tuple[str, str], Claims] = MappingProxyType(
-    {(name, substep): _claims(name, substep) for name in _ROWS for substep in _SUBSTEPS}
+    {(name, substep): _claims(name, substep) for name in ROWS for substep in _SUBSTEPS}
 )
 """Claims by catalogue name and class of substep."""
 
@@ -318,8 +181,8 @@ def claims_of(integrator: Any, claims: Claims | str | None = None, guarantees: I
         Replaces the guarantees (and drops those that are denied).
     """
     if isinstance(claims, str):
-        if claims not in _ROWS:
-            raise ValueError(f"unknown method {claims!r}: expected one of {', '.join(sorted(_ROWS))}")
+        if claims not in ROWS:
+            raise ValueError(f"unknown method {claims!r}: expected one of {', '.join(sorted(ROWS))}")
         claims = CATALOGUE_CLAIMS[claims, substep_class(integrator)]
     if claims is None:
         claims = getattr(integrator, "claims", None)
