@@ -90,7 +90,7 @@ class Settings:
                 raise ValueError(f"{name}: expected positive numbers, got {getattr(self, name)}")
 
 
-FULL = Settings(data_steps=(1e-1, 5e-2, 2e-2, 1e-2, 5e-3, 2e-3, 1e-3))
+FULL = Settings(data_steps=(1e-1, 5e-2, 2e-2, 1e-2, 5e-3))
 QUICK = Settings(
     rotation_ranks=(4, 8),
     block_ranks=(10,),
