@@ -19,7 +19,7 @@ from typing import Any
 from matode._array import Array, device_of, is_gpu, namespace, zeros_like_shape
 from matode.evaluations import DenseEvaluation
 from matode.lowrank import LowRank
-from nn.autodiff import apply, define, masked
+from nn.autodiff import Var, apply, define, masked
 from nn.factored import Outer
 
 __all__ = ["Patches", "batch_first", "batch_last", "conv2d"]
@@ -54,7 +54,8 @@ def conv2d(x: Any, W: Any, kernel: int, *, stride: int = 1, padding: int = 0, po
     ValueError
         If the shapes do not fit.
     """
-    return apply("conv2d", x, W, kernel=kernel, stride=stride, padding=padding, pool=pool)
+    differentiated = isinstance(x, Var) or isinstance(W, Var)
+    return apply("conv2d", x, W, kernel=kernel, stride=stride, padding=padding, pool=pool, keep=differentiated)
 
 
 def batch_last(x: Array) -> Array:
@@ -259,7 +260,7 @@ def _every(start: int, step: int, count: int) -> slice:
     return slice(start, start + step * (count - 1) + 1, step)
 
 
-def _conv2d(x: Array, W: Any, kernel: int, stride: int, padding: int, pool: int) -> tuple[Array, Any]:
+def _conv2d(x: Array, W: Any, kernel: int, stride: int, padding: int, pool: int, keep: bool) -> tuple[Array, Any]:
     if x.ndim != 4 or x.shape[1] * kernel * kernel != W.shape[1]:
         raise ValueError(f"conv2d: the shapes {tuple(x.shape)} and {tuple(W.shape)} do not fit")
     if min(x.shape[2:]) + 2 * padding < kernel + (pool - 1) * stride:
@@ -271,7 +272,7 @@ def _conv2d(x: Array, W: Any, kernel: int, stride: int, padding: int, pool: int)
     patches = Patches(x, kernel, stride, padding, pool, W.shape[0])
     US = W.U @ W.S if isinstance(W, LowRank) else None
     filters = patches.shifted(W.V.mT if isinstance(W, LowRank) else W)
-    x_V = patches.empty(W.rank, x) if isinstance(W, LowRank) and not _is_small(W) else None
+    x_V = patches.empty(W.rank, x) if keep and isinstance(W, LowRank) and not _is_small(W) else None
     y = xp.empty((W.shape[0], *patches.grid), dtype=x.dtype, device=device_of(x))
     masks: list[list[Array]] = []
     for band in patches.bands:
@@ -280,7 +281,7 @@ def _conv2d(x: Array, W: Any, kernel: int, stride: int, padding: int, pool: int)
             x_V[:, band, :] = xp.reshape(z, (z.shape[0], -1, patches.grid[1]))
         if US is not None:
             z = US @ xp.reshape(z, (US.shape[1], -1))
-        largest, where = _largest(xp.reshape(z, (y.shape[0], pool * pool, -1)))
+        largest, where = _largest(xp.reshape(z, (y.shape[0], pool * pool, -1)), keep)
         masks.append(where)
         y[:, band, :] = xp.reshape(largest, (y.shape[0], -1, patches.grid[1]))
     shape = (y.shape[0], patches.grid[0], patches.columns, x.shape[0])
@@ -324,11 +325,12 @@ def _is_small(W: LowRank) -> bool:
     return W.shape[0] * W.shape[1] <= 2 * W.rank * (W.shape[0] + W.shape[1])
 
 
-def _largest(parts: Array) -> tuple[Array, list[Array]]:
-    """Return the largest of ``parts[:, k, :]``, and for each k > 0 where it exceeds all before it."""
+def _largest(parts: Array, keep: bool) -> tuple[Array, list[Array]]:
+    """Return the largest of ``parts[:, k, :]``, and if asked for each k > 0 where it exceeds all before it."""
     y, where = parts[:, 0, :], []
     for k in range(1, parts.shape[1]):
-        where.append(parts[:, k, :] > y)
+        if keep:
+            where.append(parts[:, k, :] > y)
         y = namespace(y).maximum(y, parts[:, k, :])
     return y, where
 
