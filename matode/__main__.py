@@ -1,8 +1,9 @@
-"""The command line: ``python -m matode list`` and ``python -m matode validate``."""
+"""The command line: ``python -m matode list``, ``solve``, ``compare`` and ``validate``."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import re
@@ -11,11 +12,17 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from matode import problems
+from matode._array import host, to_host
+from matode.comparison import work_precision
 from matode.integrators import ALIASES, INTEGRATORS, make_integrator
-from matode.plots import plot_bounds
+from matode.plots import plot_bounds, plot_solution, plot_work_precision
+from matode.problems import PROBLEMS, Problem, make_problem
+from matode.solve import solve
 from matode.testing import GUARANTEES, check_integrator, claims_of, third_party
-from matode.validation import PROBLEMS, bound_series, load_function, rows
+from matode.truncation import Relative
+from matode.validation import BOUND_PROBLEMS, bound_series, load_function, rows
+
+_COMPARED = ("augmented-bug", "parallel-bug", "abc-psi", "midpoint-bug", "parallel-bug-2", "rk-bug-2", "rk-bug-3")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +46,40 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_list)
 
     command = commands.add_parser(
+        "solve",
+        help="solve a problem of the library",
+        description="Solve a problem of the library, and say how far it is from the reference and what is certified.",
+    )
+    command.add_argument("problem", metavar="PROBLEM", help="a name that 'list' shows")
+    command.add_argument("--integrator", default="augmented-bug", metavar="NAME", help="default: augmented-bug")
+    command.add_argument("--rtol", type=float, help="relative error to aim at (default 1e-3, unless --h is given)")
+    command.add_argument("--atol", type=float, help="absolute error to add to that")
+    command.add_argument("--h", type=float, help="equal steps of this length instead; with --rtol the first step")
+    command.add_argument("--max-rank", type=int, help="the cap of the rank")
+    command.add_argument("--truncation", type=float, metavar="TAU", help="relative truncation tolerance of each step")
+    command.add_argument("--seed", type=int, default=0, help="of the problem's random numbers")
+    command.add_argument("--plot", metavar="FILE", help="draw ranks, singular values, steps and errors (png, pdf, svg)")
+    command.add_argument("--save", metavar="FILE", help="store the solution (.npz); matode.Solution.load reads it")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.set_defaults(command=_solve)
+
+    command = commands.add_parser(
+        "compare",
+        help="work and precision of several integrators on one problem",
+        description="Solve a problem at falling tolerances by several integrators: error against seconds and against "
+        "evaluations of the field.",
+    )
+    command.add_argument("problem", metavar="PROBLEM", help="a name that 'list' shows")
+    command.add_argument(
+        "--integrators", metavar="NAMES", help="comma-separated; default: the rank-adaptive deterministic ones"
+    )
+    command.add_argument("--rtols", default="1e-2,1e-3,1e-4,1e-5,1e-6", metavar="LIST", help="comma-separated")
+    command.add_argument("--max-steps", type=int, default=1000, help="budget of each solve (default 1000)")
+    command.add_argument("--seed", type=int, default=0, help="of the problem's random numbers")
+    command.add_argument("--plot", metavar="FILE", help="draw the work-precision diagram (png, pdf, svg)")
+    command.set_defaults(command=_compare)
+
+    command = commands.add_parser(
         "validate",
         help="check integrators against what theory says of them",
         description="Check integrators against what theory says of them: ours by name, or a stranger's function "
@@ -47,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "integrators", nargs="*", metavar="INTEGRATOR", help="names, or file.py:function; all by default"
     )
-    command.add_argument("--problem", default="bounded", choices=sorted(PROBLEMS), help="problem of the plot")
+    command.add_argument("--problem", default="bounded", choices=sorted(BOUND_PROBLEMS), help="problem of the plot")
     command.add_argument("--plot", metavar="FILE", help="draw error against h and eps with the bounds (png, pdf, svg)")
     command.add_argument("--profile", default="default", choices=["quick", "default", "thorough"])
     command.add_argument("--seed", type=int, default=0, help="draws the same random problems again")
@@ -69,8 +110,76 @@ def _list(options: argparse.Namespace) -> int:
         also = f" (= {', '.join(aliases)})" if aliases else ""
         print(f"  {name + also:24s}{_plain((factory.__doc__ or '').splitlines()[0])}")
     print("problems")
-    for name, make in problems.PROBLEMS.items():
+    for name, make in PROBLEMS.items():
         print(f"  {name:24s}{make().name}")
+    return 0
+
+
+def _problem(options: argparse.Namespace) -> Problem:
+    near = difflib.get_close_matches(options.problem, PROBLEMS, n=1)
+    if options.problem not in PROBLEMS and near:
+        raise ValueError(f"unknown problem {options.problem!r}: did you mean {near[0]!r}?")
+    return make_problem(options.problem, seed=options.seed) if options.seed else make_problem(options.problem)
+
+
+def _solve(options: argparse.Namespace) -> int:
+    problem = _problem(options)
+    constant = problem.one_sided if problem.one_sided is not None else problem.L
+    sol = solve(
+        problem.F,
+        problem.t_span,
+        problem.Y0,
+        options.integrator,
+        h=options.h,
+        rtol=options.rtol,
+        atol=options.atol,
+        max_rank=options.max_rank,
+        truncation=None if options.truncation is None else Relative(options.truncation),
+        lipschitz=constant,
+        progress=not options.quiet and sys.stderr.isatty(),
+    )
+    sol.start_error = max(sol.start_error, problem.start_error)
+    print(f"{problem.name}: {sol.message}")
+    print(f"  rank {sol.ranks[-1]}, {sol.nfev} evaluations, norm {sol.Y[-1].norm():.6g}")
+    if problem.reference is not None:
+        exact = problem.reference(sol.t[-1])
+        error, size = host.linalg.norm(to_host(sol.Y[-1].to_dense()) - exact), host.linalg.norm(exact)
+        print(f"  error {error:.2e}, relative {error / size:.2e} (the start is off by {problem.start_error:.2e})")
+    if constant is not None:
+        print(f"  certified: the error is at most {sol.error_bound(sol.t[-1]):.2e}")
+    if options.save:
+        sol.save(options.save)
+        print(f"  stored: {options.save}")
+    if options.plot:
+        print(f"  drawn: {plot_solution(sol, problem, options.plot)}")
+    return 0 if sol.success else 1
+
+
+def _compare(options: argparse.Namespace) -> int:
+    problem = _problem(options)
+    if problem.reference is None:
+        raise ValueError(f"{options.problem} has no reference to compare with")
+    names = list(_COMPARED) if options.integrators is None else options.integrators.split(",")
+    for name in names:
+        make_integrator(name)
+    try:
+        rtols = [float(rtol) for rtol in options.rtols.split(",")]
+    except ValueError:
+        raise ValueError(f"--rtols must be numbers separated by commas, got {options.rtols!r}") from None
+    curves = {}
+    head = ("integrator", "rtol", "error", "seconds", "evaluations", "steps", "rejected", "rank", "")
+    rows = []
+    for name in names:
+        curves.update(work_precision(problem, [name], rtols, max_steps=options.max_steps))
+        for m in curves[name]:
+            error = "-" if m.error is None else f"{m.error:.1e}"
+            counts = (str(m.nfev), str(m.nsteps), str(m.rejected), str(m.rank))
+            note = "" if m.status == "finished" else m.status
+            rows.append((name, f"{m.rtol:.0e}", error, f"{m.seconds:.3f}", *counts, note))
+    print(problem.name)
+    _print_table(head, rows)
+    if options.plot:
+        print(f"drawn: {plot_work_precision(curves, options.plot, title=problem.name)}")
     return 0
 
 
@@ -115,7 +224,7 @@ def _plot(methods: dict[str, Any], options: argparse.Namespace) -> Any:
         if over_eps is not None:
             panels["normal component eps"][name] = over_eps
     panels = {label: series for label, series in panels.items() if series}
-    return plot_bounds(panels, options.plot, title=PROBLEMS[options.problem]().name)
+    return plot_bounds(panels, options.plot, title=BOUND_PROBLEMS[options.problem]().name)
 
 
 def _mutants(options: argparse.Namespace) -> int:

@@ -19,9 +19,9 @@ from matode.solve import solve
 from matode.testing import Claims, claims_of
 from matode.testing.records import CheckResult, CheckResults
 
-__all__ = ["PROBLEMS", "bound_series", "load_function", "rows", "verdict"]
+__all__ = ["BOUND_PROBLEMS", "bound_series", "load_function", "rows", "verdict"]
 
-PROBLEMS: Mapping[str, Callable[..., problems.Problem]] = {
+BOUND_PROBLEMS: Mapping[str, Callable[..., problems.Problem]] = {
     name: problems.PROBLEMS[name] for name in ("bounded", "lyapunov", "schroedinger", "sylvester")
 }
 """Problems with known constants on which ``bound_series`` can be drawn."""
@@ -91,16 +91,16 @@ def bound_series(
     integrator : Integrator or str
         What to run.
     problem : str
-        A name out of :data:`PROBLEMS`.
+        A name out of :data:`BOUND_PROBLEMS`.
     steps : sequence of int
         Numbers of steps.
     eps : sequence of float
         Normal components for the second series, run with the last number of steps.
     """
-    if problem not in PROBLEMS:
-        raise ValueError(f"unknown problem {problem!r}: expected one of {', '.join(sorted(PROBLEMS))}")
+    if problem not in BOUND_PROBLEMS:
+        raise ValueError(f"unknown problem {problem!r}: expected one of {', '.join(sorted(BOUND_PROBLEMS))}")
     method = make_integrator(integrator) if isinstance(integrator, str) else integrator
-    make = PROBLEMS[problem]
+    make = BOUND_PROBLEMS[problem]
     points = [_error_and_bound(method, make(), n) for n in steps]
     span = make().t_span
     over_h = Series([(span[1] - span[0]) / n for n in steps], *map(list, zip(*points, strict=True)))
