@@ -159,13 +159,13 @@ def _compare(options: argparse.Namespace) -> int:
     problem = _problem(options)
     if problem.reference is None:
         raise ValueError(f"{options.problem} has no reference to compare with")
-    names = list(_COMPARED) if options.integrators is None else options.integrators.split(",")
-    for name in names:
-        make_integrator(name)
     try:
         rtols = [float(rtol) for rtol in options.rtols.split(",")]
     except ValueError:
         raise ValueError(f"--rtols must be numbers separated by commas, got {options.rtols!r}") from None
+    names = list(_COMPARED) if options.integrators is None else options.integrators.split(",")
+    for name in names:
+        make_integrator(name)
     curves = {}
     head = ("integrator", "rtol", "error", "seconds", "evaluations", "steps", "rejected", "rank", "")
     rows = []

@@ -32,6 +32,7 @@ _SHRINK, _GROW = 0.2, 5.0
 _SHARE = 0.1  # of the tolerance that the estimate of one step may use
 _TRUNCATION_SHARE = 0.05  # of the tolerance that all truncations of the interval together may use
 _MOST_REJECTIONS = 60
+_LEAST_EMBEDDED = 2.0  # below, doubling takes so much longer steps that its threefold cost is worth it
 
 
 class ControlError(RuntimeError):
@@ -135,7 +136,7 @@ class Control:
     Parameters
     ----------
     method : Integrator
-        Of any kind. One that estimates its error (``Step.error``) and knows the order of its embedded solution
+        Of any kind. One that estimates its error (``Step.error``) by an embedded solution of order 2 or more
         (``error_order``) is used as it is, any other is doubled, with its ``order`` (1 where it has none).
     tolerances : Tolerances
     length : float
@@ -213,8 +214,9 @@ class Control:
             method = dataclasses.replace(method, truncation=rule)
         elif self._adaptive:
             rule = method.truncation
-        if hasattr(method, "error_order"):
-            return method, float(method.error_order)
+        embedded = float(getattr(method, "error_order", 0.0))
+        if embedded >= _LEAST_EMBEDDED:
+            return method, embedded
         if rule is not None:  # the cap is for the result: what it cuts is no error of the step
             method = dataclasses.replace(method, truncation=dataclasses.replace(rule, max_rank=None))
         order = float(getattr(method, "order", 1.0))

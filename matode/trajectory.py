@@ -7,6 +7,7 @@ compressed to the accuracy that matters, so that the curve is of fourth order an
 from __future__ import annotations
 
 from bisect import bisect_left
+from contextlib import suppress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from matode.truncation import Relative
 
 __all__ = ["Piece", "Trajectory", "slope"]
 
-_SMALL = 64  # up to here the decomposition of a dense field is cheap
+_SMALL = 64  # up to here the decomposition of the whole matrix is cheap
 
 
 def slope(F: Sequence[Evaluation], Y: Sequence[Block]) -> State:
