@@ -7,7 +7,6 @@ compressed to the accuracy that matters, so that the curve is of fourth order an
 from __future__ import annotations
 
 from bisect import bisect_left
-from contextlib import suppress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
