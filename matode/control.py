@@ -32,6 +32,7 @@ _SHRINK, _GROW = 0.2, 5.0
 _SHARE = 0.1  # of the tolerance that the estimate of one step may use
 _TRUNCATION_SHARE = 0.05  # of the tolerance that all truncations of the interval together may use
 _MOST_REJECTIONS = 60
+_MOST_WIDENINGS = 3  # in one step
 _LEAST_EMBEDDED = 2.0  # below, doubling takes so much longer steps that its threefold cost is worth it
 
 
@@ -175,9 +176,11 @@ class Control:
             self.attempts += 1
             size = core_norm(Y)
             method, order = self._configured(wide, size, h)
+            blind = self._adaptive and not isinstance(method, Doubling)  # both its solutions live in the same bases
             try:
                 step = method.step(start, t, h, wide, memory)
-                error = float(step.error)
+                unseen = abs(h) * normal_size(start(t, wide), wide) if blind else 0.0
+                error = max(float(step.error), unseen)
             except NonFiniteError as reason:
                 failure, error = reason, math.inf
             tolerance = _SHARE * self.tolerances.at(size if error == math.inf else max(size, core_norm(step.Y)))
@@ -186,8 +189,8 @@ class Control:
                 self._propose(abs(h), ratio, order)
                 return Advance(t_next, step, rejected, widenings)
             rejected += 1
-            if math.isfinite(ratio) and self._adaptive and widenings < 3:
-                missing = abs(h) * normal_size(start(t, wide), wide)
+            if math.isfinite(ratio) and self._adaptive and widenings < _MOST_WIDENINGS:
+                missing = unseen if blind else abs(h) * normal_size(start(t, wide), wide)
                 if missing > max(0.25 * error, tolerance):
                     wide = reusing(widened(start(t, wide), wide, 0.1 * tolerance / abs(h)))
                     start, widenings = _Start(field, t, wide), widenings + 1

@@ -104,10 +104,9 @@ def plot_solution(sol: Solution, problem: Problem, path: str | Path, *, points: 
     axes[0].set_ylim(bottom=0)
     spectra = [sol.Y[k].singular_values() for k in chosen]
     for j in range(max(map(len, spectra))):
-        points = [
-            (s, spectrum[j]) for s, spectrum in zip(t, spectra, strict=True) if j < len(spectrum) and spectrum[j] > 0
-        ]
-        axes[1].semilogy(*zip(*points, strict=True), color=_COLOURS[0], linewidth=0.8, marker=".", markersize=2)
+        there = [k for k, spectrum in enumerate(spectra) if j < len(spectrum)]
+        times, track = [t[k] for k in there], [max(float(spectra[k][j]), 1e-300) for k in there]
+        axes[1].semilogy(times, track, color=_COLOURS[0], linewidth=0.8, marker=".", markersize=2)
     axes[1].set_ylabel("singular values")
     axes[2].semilogy(sol.t[1:], [abs(h) for h in sol.statistics.h], ".-", color=_COLOURS[0], linewidth=0.8)
     axes[2].set_ylabel("step size")

@@ -35,7 +35,7 @@ def _error(sol, problem):
 
 
 @pytest.mark.parametrize("case", list(CASES))
-@pytest.mark.parametrize("name", ["midpoint-bug", "augmented-bug", "abc-psi"])
+@pytest.mark.parametrize("name", ["midpoint-bug", "augmented-bug", "abc-psi", "rk-bug-3"])
 def test_rtol_bounds_the_error_and_costs_more_the_smaller_it_is(name, case):
     problem = CASES[case]()
     steps = []
