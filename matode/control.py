@@ -23,7 +23,7 @@ from matode.lowrank import LowRank
 from matode.normal import normal_size, widened
 from matode.protocols import Block, Evaluation, Field, NonFiniteError, State, Step
 from matode.state import combined, core_norm, norm
-from matode.truncation import Absolute, Rank, Truncation
+from matode.truncation import Absolute, PerBlock, Rank, Truncation
 
 __all__ = ["Advance", "Control", "ControlError", "Doubling", "Tolerances"]
 
@@ -108,17 +108,14 @@ class Doubling:
         two = self.method.step(field, t + h / 2, h / 2, half.Y, half.memory)
         weight = 1.0 / (2.0**self.order - 1.0)
         difference = combined((weight, two.Y), (-weight, whole.Y))
-        blocks, cuts, capped = [], [], False
-        for y, d in zip(two.Y, difference, strict=True):
-            rule = Rank(y.rank) if self.truncation is None and isinstance(y, LowRank) else self.truncation
-            value = (y + d).orthonormal() if isinstance(y, LowRank) else y + d
-            (block,), info = truncated((value,), rule)
-            blocks.append(block)
-            cuts.append(info["truncation_error"][0])
-            capped = capped or info["capped"]
-        inner = [step.info.get("truncation_error", cuts) for step in (half, two)]
-        lost = tuple(map(sum, zip(cuts, *inner, strict=True))) if "truncation_error" in two.info else tuple(cuts)
-        return Step(State(blocks), norm(difference), {"truncation_error": lost, "capped": capped}, two.memory)
+        summed = [y.orthonormal() if isinstance(y, LowRank) else y for y in combined((1.0, two.Y), (1.0, difference))]
+        ranks = (Rank(y.rank) for y in two.Y if isinstance(y, LowRank))
+        Y1, info = truncated(summed, self.truncation or PerBlock(*ranks))
+        for step in (half, two):
+            lost = step.info.get("truncation_error")
+            if lost is not None:
+                info["truncation_error"] = tuple(map(sum, zip(info["truncation_error"], lost, strict=True)))
+        return Step(Y1, norm(difference), info, two.memory)
 
 
 class Advance(NamedTuple):
@@ -208,20 +205,17 @@ class Control:
 
     def _configured(self, Y: State, size: float, h: float) -> tuple[Any, float]:
         """Return the method with the truncation of this step and an error estimate, and the order of that."""
-        method, cap = self.method, self.tolerances.max_rank
-        rule = None
-        if self._adaptive and not self.own_truncation:
+        method, rule = self.method, None
+        if self._adaptive:
             theta = _TRUNCATION_SHARE * self.tolerances.at(size) * abs(h) / self.length
-            theta = max(theta, 4 * size * max(eps(y.S if isinstance(y, LowRank) else y) for y in Y))
-            rule = Absolute(theta, max_rank=cap)
-            method = dataclasses.replace(method, truncation=rule)
-        elif self._adaptive:
-            rule = method.truncation
+            fine = Absolute(max(theta, 4 * size * max(eps(y.S if isinstance(y, LowRank) else y) for y in Y)))
+            capped = dataclasses.replace(fine, max_rank=self.tolerances.max_rank)
+            rule = method.truncation if self.own_truncation else capped
         embedded = float(getattr(method, "error_order", 0.0))
         if embedded >= _LEAST_EMBEDDED:
-            return method, embedded
-        if rule is not None:  # the cap is for the result: what it cuts is no error of the step
-            method = dataclasses.replace(method, truncation=dataclasses.replace(rule, max_rank=None))
+            return (method if rule is None else dataclasses.replace(method, truncation=rule)), embedded
+        if rule is not None:  # what the user's rule or the cap cuts from the result is no error of the step
+            method = dataclasses.replace(method, truncation=fine)
         order = float(getattr(method, "order", 1.0))
         return Doubling(method, order, rule), order
 
