@@ -18,6 +18,7 @@ from experiments import (
     published_defect,
     small_singular_values,
     standard,
+    tolerance,
 )
 from experiments.progress import Progress
 
@@ -137,6 +138,14 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 small_singular_values.FULL,
                 seconds=(40, 10_000),
                 resumable=True,
+            ),
+            Experiment(
+                "tolerance",
+                "the problem library solved to a tolerance: does rtol mean error, and how loose is the certified bound",
+                tolerance.run,
+                tolerance.QUICK,
+                tolerance.FULL,
+                seconds=(20, 1500),
             ),
         )
     }

@@ -52,7 +52,7 @@ class Settings:
     rtols: tuple[float, ...] = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
     first_order_rtol: float = 1e-4
     certify_rtol: float = 1e-4
-    max_steps: int = 5000
+    max_steps: int = 3000
 
     def __post_init__(self) -> None:
         for name in self.problems:

@@ -22,7 +22,9 @@ from experiments import (
     registry,
     runs,
     tables,
+    tolerance,
 )
+from experiments.progress import silent
 from experiments.settings import SettingError, override
 from matode import LowRank, Relative, bounds, euler, problems
 from nn.baselines_published import PublishedTruncation
@@ -495,3 +497,26 @@ def test_the_published_truncation_is_harmless_for_a_diagonal_core():
     Y = LowRank.random((12, 9), 3, singular_values=[1.0, 0.5, 0.25], rng=0).truncate(Relative(0.0))
     end = PublishedTruncation(euler).step(published_defect._still, 0.0, 0.1, (Y,)).Y[0]
     assert (end - Y).norm() <= 1e-14
+
+
+# tolerance
+
+
+def test_tolerances_are_kept_and_bounds_hold(tmp_path):
+    settings = tolerance.Settings(("sylvester", "schroedinger"), ("midpoint-bug", "bug"), rtols=(1e-2, 1e-5))
+    tolerance.run(settings, tmp_path, silent, "numpy")
+    solves, summary = (tables.read(tmp_path / f"{name}.csv") for name in ("solves", "summary"))
+    assert len(solves) == 2 * (2 + 1)  # a method of first order is asked for 1e-2 alone
+    for row in summary:
+        assert row["within_10_rtol"] == row["reached"] == row["solves"]
+        assert row["violations"] == 0
+    assert [row["certified"] for row in summary] == [2, 2]
+    wrong = [{**row, "error": 20 * row["rtol"], "bound": row["end_error"] / 2} for row in solves]
+    assert all(row["within_10_rtol"] == 0 and row["violations"] for row in tolerance.summary(wrong))
+
+
+def test_a_wrong_problem_or_method_is_refused():
+    with pytest.raises(ValueError, match="unknown problem 'lyapnov'"):
+        tolerance.Settings(problems=("lyapnov",))
+    with pytest.raises(ValueError, match="unknown integrator 'bugs'"):
+        tolerance.Settings(methods=("bugs",))
