@@ -13,7 +13,7 @@ from matode.protocols import State
 from matode.substeps import euler
 from matode.truncation import Relative
 from nn import Conv2d, Flatten, GradientFlow, Linear, ReLU, Sequential, conv, lenet5
-from nn.autodiff import Tape, masked
+from nn.autodiff import RULES, Tape, masked
 from nn.conv import Patches, batch_first, batch_last, conv2d
 from nn.factored import Outer
 from nn.pooling import max_pool
@@ -120,6 +120,24 @@ def test_patches_are_multiplied_once_for_all_moves(outputs, passes, backend, mon
     flow = GradientFlow(model, normal(default_rng(1), (5, 1, 4, 4), backend), send(backend, [0, 1, 2, 0, 1], "int64"))
     AugmentedBUG(euler, Relative(0.1)).step(flow, 0.0, 0.1, Y)
     assert len(seen) == len(passes)
+
+
+def test_a_window_is_made_of_few_pieces():
+    """Nine instead of thirty-six for a 5 x 5 kernel and pools of 2 x 2; single pixels where the sides do not divide."""
+    x = np.ones((1, 1, 9, 9))
+    for geometry, count in (((5, 1, 0, 2), 9), ((3, 1, 1, 1), 9), ((3, 2, 1, 1), 9), ((2, 2, 0, 1), 1)):
+        assert len(list(Patches(x, *geometry)._pieces(slice(0, 1)))) == count
+
+
+def test_without_variables_nothing_is_kept_for_gradients():
+    """Neither the product with V nor where the largest values are."""
+    rng = default_rng(0)
+    x, W = rng.standard_normal((2, 2, 6, 6)), _weight(rng, 6, 18, 1, get_backend())
+    kept = {}
+    for keep in (True, False):
+        _, (_, _, x_V, masks) = RULES["conv2d"].forward(x, W, kernel=3, stride=1, padding=0, pool=2, keep=keep)
+        kept[keep] = (x_V is not None, [len(part) for part in masks])
+    assert kept == {True: (True, [3]), False: (False, [0])}
 
 
 @pytest.mark.parametrize("rank", [None, 1, 3])
