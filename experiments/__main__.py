@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import backends, progress, runs
+from experiments.bench import command as bench
 from experiments.registry import EXPERIMENTS, get
 from experiments.settings import SettingError, override
 
@@ -18,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "list":
         _list(options.settings)
+        return 0
+    if options.command == "bench":
+        bench.run([options.name] if options.name else list(bench.BENCHES), options.quick, options.out)
         return 0
     try:
         experiment = get(options.name)
@@ -66,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--backend", choices=backends.NAMES, default="numpy")
     run.add_argument("--out", type=Path, default=Path("results"), metavar="FOLDER", help="default: results")
     run.add_argument("--again", action="store_true", help="also where a finished run is there: replace it")
+    timing = commands.add_parser("bench", help="time the integrators against the kernels that a step needs")
+    timing.add_argument("name", nargs="?", choices=list(bench.BENCHES), help="default: all")
+    timing.add_argument("--quick", action="store_true", help="fewer cases and repetitions, below a minute")
+    timing.add_argument(
+        "--out", type=Path, default=Path("results/bench"), metavar="FOLDER", help="default: results/bench"
+    )
     return parser
 
 

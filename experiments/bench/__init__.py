@@ -1,0 +1,1 @@
+"""How fast the integrators are, against the time of the kernels that a step cannot do without."""

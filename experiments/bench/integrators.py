@@ -1,0 +1,72 @@
+"""Time per step of every integrator of the catalogue, and its ratio to the limit of `limits`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+from experiments.bench.cases import Case, allen_cahn, lyapunov
+from experiments.bench.limits import ELEMENTWISE, counts, kernels
+from experiments.bench.timing import interleaved, settle
+from matode import INTEGRATORS, Rank, State
+from matode.field import UserField
+
+__all__ = ["run"]
+
+_H = 1e-3
+
+
+def run(quick: bool, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Time all cases and return one row per integrator and case."""
+    settle()
+    cases = [lyapunov(1024, 20), lyapunov(256, 5)] + ([] if quick else [allen_cahn(1024, 20)])
+    rows = []
+    for case in cases:
+        say(f"\n{case.name}, RK4 substeps, h = {_H:g}")
+        say(f"  {'integrator':18}{'ms':>10}{'limit':>10}{'ratio':>8}{'with elementwise':>18}")
+        found = _rows(case, 15 if quick else 60 if case.C is not None else 7)
+        for row in found:
+            known = row["ratio"] is not None
+            say(
+                f"  {row['integrator']:18}{row['milliseconds']:10.3f}"
+                + (f"{row['limit']:10.3f}{row['ratio']:8.2f}{row['ratio_elementwise']:18.2f}" if known else "")
+            )
+        rows += found
+    return rows
+
+
+def _rows(case: Case, repetitions: int) -> list[dict[str, Any]]:
+    names = list(INTEGRATORS)
+    if case.n >= 1024 or case.C is None:  # a dense m x n step takes a second: no rival here
+        names.remove("full-rank")
+    if case.C is None:
+        names = ["augmented-bug", "parallel-bug", "bug", "ksl"]
+    calls = {name: _step(name, case) for name in names} | kernels(case)
+    seconds = interleaved(calls, repetitions)
+    rows = []
+    for name in names:
+        needed = counts(name, case)
+        row = {"case": case.name, "integrator": name, "milliseconds": 1e3 * seconds[name]}
+        if needed is None:
+            row |= {"limit": None, "ratio": None, "ratio_elementwise": None, "kernels": None}
+        else:
+            limit = sum(c * seconds[k] for k, c in needed.items() if k not in ELEMENTWISE)
+            passes = sum(c * seconds[k] for k, c in needed.items() if k in ELEMENTWISE)
+            passes, limit = (passes, limit) if case.C is not None else (0.0, limit + passes)
+            row |= {
+                "limit": 1e3 * limit,
+                "ratio": seconds[name] / limit,
+                "ratio_elementwise": seconds[name] / (limit + passes),
+                "kernels": "; ".join(f"{c} x {k} ({1e6 * seconds[k]:.1f} us)" for k, c in needed.items()),
+            }
+        rows.append(row)
+    return rows
+
+
+def _step(name: str, case: Case) -> Callable[[], Any]:
+    method = INTEGRATORS[name]()
+    if any(field.name == "truncation" for field in fields(method)):
+        method = replace(method, truncation=Rank(case.r))
+    field, start = UserField(case.F), State((case.Y0,))
+    return lambda: method.step(field, 0.0, _H, start)

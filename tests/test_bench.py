@@ -1,0 +1,57 @@
+"""The benchmarks run: their kernels exist, their counts name kernels, the command writes its files."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments import tables
+from experiments.__main__ import main
+from experiments.bench import integrators, limits, scaling, timing
+from experiments.bench.cases import allen_cahn, lyapunov
+from matode import INTEGRATORS
+
+
+@pytest.mark.parametrize("case", [lyapunov(36, 2), allen_cahn(36, 2)], ids=lambda case: case.name)
+def test_every_counted_kernel_can_be_timed(case):
+    known = limits.kernels(case)
+    for kernel in known.values():
+        kernel()
+    counted = {name: limits.counts(name, case) for name in INTEGRATORS}
+    assert counted["augmented-bug"] is not None
+    for needed in counted.values():
+        assert needed is None or set(needed) <= set(known)
+
+
+def test_rows_have_their_ratio(monkeypatch):
+    monkeypatch.setattr(
+        integrators, "interleaved", lambda calls, n: {name: call() and 1.0 for name, call in calls.items()}
+    )
+    monkeypatch.setattr(integrators, "kernels", lambda case: {name: lambda: 2.0 for name in limits.kernels(case)})
+    rows = integrators._rows(lyapunov(36, 2), 1)
+    assert {row["integrator"] for row in rows} == set(INTEGRATORS)
+    row = next(row for row in rows if row["integrator"] == "augmented-bug")
+    needed = limits.counts("augmented-bug", lyapunov(36, 2))
+    blas = sum(count for name, count in needed.items() if name not in limits.ELEMENTWISE)
+    assert row["ratio"] == pytest.approx(1.0 / blas)
+    assert row["ratio_elementwise"] == pytest.approx(1.0 / sum(needed.values()))
+
+
+def test_medians_of_interleaved_calls():
+    order = []
+    seconds = timing.interleaved({name: lambda name=name: order.append(name) for name in "ab"}, 3, warm_up=1, batch=0.0)
+    assert order[-6:] == list("ababab")
+    assert set(seconds) == {"a", "b"}
+
+
+def test_exponent_of_a_power_law():
+    rows = [{"substep": "Euler", "n": n, "seconds": 3e-9 * n**1.5} for n in (10, 100, 1000)]
+    assert scaling.exponent(rows, "Euler") == pytest.approx(1.5)
+
+
+def test_the_command_writes_a_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(scaling, "interleaved", lambda calls, n, warm_up: dict.fromkeys(calls, 1.0))
+    assert main(["bench", "scaling", "--quick", "--out", str(tmp_path)]) == 0
+    rows = tables.read(tmp_path / "scaling.csv")
+    assert {row["n"] for row in rows} == {1000, 10000, 100000}
+    assert all(row["numbers_per_factor_entry"] <= 12.0 for row in rows if row["substep"] == "Euler")
+    assert "BLAS" in capsys.readouterr().out
