@@ -127,7 +127,7 @@ class LowRank(Lazy):
 
     def _set(self, *terms: _Term) -> None:
         _set(self, "_terms", terms)
-        _set(self, "shape", (int(terms[0].U.shape[0]), int(terms[0].V.shape[0])))
+        _set(self, "shape", (terms[0].U.shape[0], terms[0].V.shape[0]))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LowRank cannot be changed: make a new one instead of setting {name!r}")
@@ -392,10 +392,10 @@ class LowRank(Lazy):
         return LowRank._of(*terms)
 
     def _multiplied_left(self, A: Any) -> LowRank:
-        if isinstance(A, LowRank):
-            return A._multiplied_right(self)
         if isinstance(A, Operator):
             A = A.A
+        if isinstance(A, LowRank):
+            return A._multiplied_right(self)
         if isinstance(A, Lazy):
             return LowRank._of(*[_term(A.right(U), S, V, P) for U, S, V, P in self._terms])
         return LowRank._of(*[_term(_image(A, U, P), S, V, P) for U, S, V, P in self._terms])

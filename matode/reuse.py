@@ -28,13 +28,14 @@ _BUFFERS = {
 class _HostMatrix:
     """A matrix on the host, dense or SciPy-sparse: which memory it views, and what is in there."""
 
-    __slots__ = ("_adjoint", "_buffers", "_flat", "_front", "_parts", "_rear", "_watched", "identity", "owners")
+    __slots__ = ("_adjoint", "_buffers", "_flat", "_front", "_parts", "_rear", "_watched", "identity", "name", "owners")
 
     def __init__(self, A: Any, buffers: Callable[[Any], Any], parts: Any, gone: Callable[[Any], Any]) -> None:
         self._buffers, self._parts, self._watched = buffers, parts, weakref.ref(A, gone)
         self.owners = tuple([x if x.base is None else x.base for x in parts])
         memory = [(id(o), x.ctypes.data, x.strides, x.dtype) for x, o in zip(parts, self.owners, strict=True)]
         self.identity = (type(A), A.shape, *memory)
+        self.name = -1  # a short form of the identity
         self._flat = parts[0].ravel(order="K")
         half = self._flat.size // 2
         self._adjoint: tuple[Hashable, Any] | None = None
@@ -93,13 +94,14 @@ class Products:
     them. The factors of a LowRank are never written to.
     """
 
-    __slots__ = ("__weakref__", "_fixed", "_memo", "_operators", "_orthogonal")
+    __slots__ = ("__weakref__", "_fixed", "_memo", "_names", "_operators", "_orthogonal")
 
     def __init__(self) -> None:
         self._fixed: dict[int, _Fixed] = {}
         self._orthogonal: set[tuple[int, int]] = set()
         self._memo: dict[Hashable, tuple[Array, list[Any]]] = {}
         self._operators: dict[int, _HostMatrix] = {}
+        self._names: dict[Hashable, int] = {}
 
     @property
     def entries(self) -> int:
@@ -126,7 +128,7 @@ class Products:
         known = None if fixed is None else self._known(A)
         if fixed is None or known is None:
             return apply(self._adjoint(A) if star else A, X)
-        key = (known.identity, known.contents(), star, id(X))
+        key = (known.name, known.contents(), star, id(X))
         found = self._memo.get(key)
         if found is not None:
             return found[0]
@@ -187,6 +189,7 @@ class Products:
         if known is None or not known.describes(A):
             known = _HostMatrix.of(A, self._dropping("_operators", id(A)))
             if known is not None:
+                known.name = self._names.setdefault(known.identity, len(self._names))
                 self._operators[id(A)] = known
         return known
 
