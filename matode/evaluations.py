@@ -15,6 +15,7 @@ from matode._array import (
     apply,
     host,
     is_array,
+    is_floating,
     is_operator,
     is_scalar,
     is_sparse,
@@ -148,27 +149,37 @@ class Lazy:
 
 
 class DenseEvaluation(Lazy):
-    """A dense m x n array."""
+    """A dense m x n array, with a real factor that is applied to thin results: a sign costs no pass over m x n."""
 
-    __slots__ = ("array",)
+    __slots__ = ("_factor", "sample")
 
-    def __init__(self, array: Array) -> None:
-        self.array = array
+    def __init__(self, array: Array, factor: float = 1.0) -> None:
+        self.sample, self._factor = array, factor
         self.shape = tuple(array.shape)
+
+    @property
+    def array(self) -> Array:
+        """The array that the value is."""
+        return self.sample if self._factor == 1.0 else self._factor * self.sample
 
     def right(self, V: Array) -> Array:
         """Return ``F @ V``."""
-        return apply(self.array, V)
+        return self._times(apply(self.sample, V))
 
     def left(self, U: Array) -> Array:
         """Return ``F* @ U``."""
-        return apply(mH(self.array), U)
+        return self._times(apply(mH(self.sample), U))
+
+    def _times(self, X: Array) -> Array:
+        return X if self._factor == 1.0 else self._factor * X
 
     def full(self) -> Array:
         """Return the array itself."""
         return self.array
 
     def _scaled(self, c: Any) -> DenseEvaluation:
+        if isinstance(c, int | float) and is_floating(self.sample):
+            return DenseEvaluation(self.sample, c * self._factor)
         return DenseEvaluation(c * self.array)
 
     def _multiplied_left(self, A: Any) -> DenseEvaluation:
@@ -354,7 +365,7 @@ def _sample(value: Any) -> Any:
     if isinstance(value, Operator):
         return _sample(value.A)
     if isinstance(value, DenseEvaluation):
-        return value.array
+        return value.sample
     if is_sparse(value):
         return value.data if is_array(getattr(value, "data", None)) else host.empty(0)
     return value if is_array(value) else getattr(value, "head", None)

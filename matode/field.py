@@ -92,7 +92,7 @@ def _is_complex_value(value: Any) -> bool:
     if isinstance(value, Sum):
         return any(_is_complex_value(term) for term in value.terms)
     if isinstance(value, DenseEvaluation):
-        value = value.array
+        value = value.sample
     if isinstance(value, Operator):
         value = value.A
     if isinstance(value, LowRank):

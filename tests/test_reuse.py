@@ -150,3 +150,18 @@ def test_products_with_an_extended_basis(backend, dtype):
         assert np.allclose(to_host(products.gram(C, W)), to_host(C).conj().T @ to_host(Q), atol=1e-14)
         assert np.allclose(to_host(products.gram(W, C)), to_host(Q).conj().T @ to_host(C), atol=1e-14)
     assert products.extended(U, U1[:, :0]) is U
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+def test_a_dense_term_takes_its_sign_on_thin_results(backend, dtype):
+    rng = np.random.default_rng(0)
+    Y = LowRank.random((9, 7), 2, rng=1, dtype=dtype, backend=backend)
+    atol = 1e-5 if dtype == "float32" else 1e-13
+    values, V, U = rng.standard_normal((9, 7)), rng.standard_normal((7, 2)), rng.standard_normal((9, 2))
+    D, V_there, U_there = (send(backend, X, dtype) for X in (values, V, U))
+    for value, factor in ((Y - D, -1.0), (Y + 3.0 * (0.5 * (Y - D)), -1.5)):
+        dense = value.terms[-1]
+        assert dense.sample is D
+        assert_array(dense.right(V_there), (factor * values @ V).astype(dtype), backend, atol=atol)
+        assert_array(dense.left(U_there), (factor * values.T @ U).astype(dtype), backend, atol=atol)
+        assert_array(dense.full(), (factor * values).astype(dtype), backend, atol=atol)
