@@ -85,7 +85,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 standard.run,
                 standard.QUICK,
                 standard.FULL,
-                seconds=(25, 300),
+                seconds=(25, 400),
             ),
             Experiment(
                 "mnist-mlp",

@@ -44,8 +44,8 @@ STATED = {
 """Errors of the Schroedinger problem at h = 0.1, 0.05, 0.02 and 0.01, by method and rank of the start."""
 
 STATED_STEPS = (1e-1, 5e-2, 2e-2, 1e-2)
-TOLERANCES = {"midpoint-bug": 1e-8, "parallel-bug-2": 1e-8}
-"""What a step may discard, where that is not 1e-6."""
+RULES = {"midpoint-bug": Absolute(1e-8), "parallel-bug-2": Absolute(1e-8)}
+"""The truncation of the second-order methods; the others discard 1e-6 and keep at most rank 30."""
 
 
 class NotReproducedError(AssertionError):
@@ -163,7 +163,7 @@ def _schroedinger(settings: Settings, where: Backend, say: Any) -> tuple[str, li
         for method in methods if rank == 4 else [*methods, "ksl", "ksl-strang"]:
             for h in settings.schroedinger_steps:
                 say(f"{problem.name}, rank {rank}, {method}, h = {h:g}")
-                rule = Absolute(TOLERANCES.get(method, 1e-6), max_rank=30)
+                rule = RULES.get(method, Absolute(1e-6, max_rank=30))
                 stated = STATED.get((method, rank))
                 known = stated is not None and h in STATED_STEPS
                 rows.append(
