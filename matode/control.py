@@ -23,7 +23,7 @@ from matode.lowrank import LowRank
 from matode.normal import normal_size, widened
 from matode.protocols import Block, Evaluation, Field, NonFiniteError, State, Step
 from matode.state import combined, core_norm, norm
-from matode.truncation import Absolute, PerBlock, Rank, Truncation
+from matode.truncation import Absolute, PerBlock, Rank, Truncation, check_rank
 
 __all__ = ["Advance", "Control", "ControlError", "Doubling", "Tolerances"]
 
@@ -53,7 +53,7 @@ class Tolerances:
     max_steps : int
         Attempts, accepted and rejected, after which the solve gives up.
     max_rank : int or None
-        The cap of every low-rank block.
+        The cap of every low-rank block, for methods whose truncation follows from the tolerance.
     """
 
     rtol: float = 1e-3
@@ -74,8 +74,8 @@ class Tolerances:
             raise ValueError(f"max_step must be greater than min_step = {self.min_step:g}, got {self.max_step!r}")
         if self.max_steps < 1:
             raise ValueError(f"max_steps must be at least 1, got {self.max_steps}")
-        if self.max_rank is not None and self.max_rank < 1:
-            raise ValueError(f"max_rank must be at least 1, got {self.max_rank}")
+        if self.max_rank is not None:
+            check_rank("max_rank", self.max_rank)
 
     def at(self, size: float) -> float:
         """Return the error that is allowed where ``||Y|| = size``."""
@@ -169,7 +169,7 @@ class Control:
         failure: NonFiniteError | None = None
         while True:
             h, t_next = self._towards(target, t)
-            self._check(abs(h), t, rejected, failure)
+            self._check(t, t_next, target, rejected, failure)
             self.attempts += 1
             size = core_norm(Y)
             method, order = self._configured(wide, size, h)
@@ -181,7 +181,7 @@ class Control:
             except NonFiniteError as reason:
                 failure, error = reason, math.inf
             tolerance = _SHARE * self.tolerances.at(size if error == math.inf else max(size, core_norm(step.Y)))
-            ratio = max(error / tolerance, 1e-10) if tolerance > 0 else math.inf
+            ratio = 1e-10 if error == 0.0 else max(error / tolerance, 1e-10) if tolerance > 0 else math.inf
             if ratio <= 1.0:
                 self._propose(abs(h), ratio, order)
                 return Advance(t_next, step, rejected, widenings)
@@ -209,8 +209,7 @@ class Control:
         if self._adaptive:
             theta = _TRUNCATION_SHARE * self.tolerances.at(size) * abs(h) / self.length
             fine = Absolute(max(theta, 4 * size * max(eps(y.S if isinstance(y, LowRank) else y) for y in Y)))
-            capped = dataclasses.replace(fine, max_rank=self.tolerances.max_rank)
-            rule = method.truncation if self.own_truncation else capped
+            rule = method.truncation if self.own_truncation else fine.capped(self.tolerances.max_rank)
         embedded = float(getattr(method, "error_order", 0.0))
         if embedded >= _LEAST_EMBEDDED:
             return (method if rule is None else dataclasses.replace(method, truncation=rule)), embedded
@@ -223,7 +222,7 @@ class Control:
         """Return the signed step and its end: at the target where that is near, and never just short of it."""
         assert self.h is not None
         rest = target - t
-        h = min(self.h, self.tolerances.max_step)
+        h = min(max(self.h, self.tolerances.min_step), self.tolerances.max_step)
         if h >= abs(rest) * (1 - 1e-10):
             return rest, target
         if h > abs(rest) / 2:
@@ -240,17 +239,26 @@ class Control:
         self.h = max(proposed, self.h) if h < self.h and factor >= 1.0 else proposed
         self.previous = ratio
 
-    def _check(self, h: float, t: float, rejected: int, failure: NonFiniteError | None) -> None:
-        limits = self.tolerances
+    def _check(self, t: float, t_next: float, target: float, rejected: int, failure: NonFiniteError | None) -> None:
+        assert self.h is not None
+        limits, h = self.tolerances, self.h
         if self.attempts >= limits.max_steps:
             raise ControlError(
                 f"the budget of {limits.max_steps} steps is used up (the step is down to {h:.1e}): allow more with "
                 "max_steps, a larger rtol, or a method of higher order"
             )
-        smallest = max(limits.min_step, 16 * 2.3e-16 * abs(t))
-        if rejected and (h < smallest or rejected > _MOST_REJECTIONS):
-            why = str(failure) if failure is not None else f"rtol = {limits.rtol:g} would need one below {smallest:.1e}"
-            raise ControlError(f"the step size fell to {h:.1e}: {why}")
+        resolved = 16 * 2.3e-16 * abs(t)
+        smallest = max(limits.min_step, resolved)
+        asked = f"rtol = {limits.rtol:g}" if limits.rtol > 0 else f"atol = {limits.atol:g}"
+        if rejected > _MOST_REJECTIONS:
+            why = f"{asked} was not met in {rejected} attempts"
+        elif rejected and h < smallest:
+            why = f"{asked} would need one below {smallest:.1e}"
+        elif t_next != target and abs(t_next - t) < resolved:
+            why = "the solution changes faster than time is resolved; does it become infinite here?"
+        else:
+            return
+        raise ControlError(f"the step size fell to {h:.1e}: {why if failure is None else failure}")
 
     def _first_step(self, start: _Start) -> float:
         """Return a step over which Y changes by about a hundredth of itself; a hundredth of the interval from zero."""

@@ -11,9 +11,9 @@ from matode.trajectory import Piece
 __all__ = ["Event", "EventLog", "Occurrence"]
 
 Event = Callable[[float, Any], float]
-"""``event(t, Y) -> float``, zero where it happens. Two attributes may be set on it: ``terminal`` (True stops the solve)
-and ``direction`` (positive: only from negative to positive values in the direction of integration; negative: only
-downwards)."""
+"""``event(t, Y) -> float``, zero where it happens; seen where its signs before and after a step differ. Two attributes
+may be set on it: ``terminal`` (True stops the solve, a number k at the k-th occurrence) and ``direction`` (positive:
+only from negative to positive values in the direction of integration; negative: only downwards)."""
 
 
 class Occurrence(NamedTuple):
@@ -39,6 +39,7 @@ class EventLog:
     events: Sequence[Event]
     unwrap: Callable[[Any], Any]
     _last: list[float] = field(default_factory=list, init=False)
+    _seen: list[int] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         for k, event in enumerate(self.events):
@@ -48,6 +49,7 @@ class EventLog:
     def start(self, t: float, Y: Any) -> None:
         """Note the values at the start."""
         self._last = [self._value(k, t, Y) for k in range(len(self.events))]
+        self._seen = [0] * len(self.events)
 
     def between(self, piece: Callable[[], Piece], t: float, Y: Any) -> list[Occurrence]:
         """Return what happened up to the step that ended at t, in order, up to the first that stops the solve.
@@ -66,7 +68,9 @@ class EventLog:
             up, down = before < 0.0 <= after, before > 0.0 >= after
             if (up and direction >= 0) or (down and direction <= 0):
                 root = t if after == 0.0 else self._root(k, piece())
-                found.append(Occurrence(k, root, bool(getattr(self.events[k], "terminal", False))))
+                self._seen[k] += 1
+                stops = int(getattr(self.events[k], "terminal", False) or 0)
+                found.append(Occurrence(k, root, 0 < stops <= self._seen[k]))
         self._last = values
         if not found:
             return found
@@ -76,7 +80,11 @@ class EventLog:
         return found[: last + 1]
 
     def _value(self, k: int, t: float, Y: Any) -> float:
-        return float(self.events[k](t, self.unwrap(Y)))
+        value = self.events[k](t, self.unwrap(Y))
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"event {k} must return a number, got {type(value).__name__} at t = {t:g}") from None
 
     def _root(self, k: int, piece: Piece) -> float:
         from scipy.optimize import brentq

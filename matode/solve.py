@@ -75,7 +75,8 @@ def solve(
         ``Relative(tau)``. Where not given, the integrator's own, or what rtol asks for, or 1e-10 relative. Fixed-rank
         methods keep the rank of Y0.
     max_rank : int, optional
-        With rtol: the cap of every rank. Where it binds, the status is "limited".
+        The cap of every rank of a rank-adaptive method, whatever its truncation. Where it binds, the message says so,
+        and with rtol the status is "limited".
     min_step, max_step : float
         With rtol: bounds of the step. A solve that needs a smaller step fails, with a sentence.
     max_steps : int
@@ -120,10 +121,10 @@ def solve(
     """
     t0, t1 = _interval(t_span)
     targets = _targets(t0, t1, t_eval)
-    limits = {"max_rank": max_rank, "min_step": min_step, "max_step": max_step, "max_steps": max_steps}
-    tolerances = _tolerances(h, rtol, atol, **limits)
-    method = _method(integrator, truncation)
+    limits = {"min_step": min_step, "max_step": max_step, "max_steps": max_steps}
+    tolerances = _tolerances(h, rtol, atol, max_rank, **limits)
     start, resume = _start(Y0, truncation, tolerances, t0)
+    method = _capped(_method(integrator, truncation), max_rank, start.Y, tolerances is not None)
     if not callable(F):
         raise TypeError(f"F must be a function F(t, Y), got {type(F).__name__}")
     own = getattr(method, "truncation", None) is not None
@@ -162,15 +163,20 @@ def _interval(t_span: tuple[float, float]) -> tuple[float, float]:
     return t0, t1
 
 
-def _tolerances(h: float | None, rtol: float | None, atol: float | None, **limits: Any) -> Tolerances | None:
+def _tolerances(
+    h: float | None, rtol: float | None, atol: float | None, max_rank: int | None, **limits: Any
+) -> Tolerances | None:
     """Return what the error control is asked for, or None where the steps are equal."""
     if h is not None and not (h > 0 and math.isfinite(h)):
         raise ValueError(f"the step size h must be a positive number, got {h!r} (the direction comes from t_span)")
     if rtol is None and atol is None:
         if h is not None:
+            unused = [name for name, value in limits.items() if value != getattr(Tolerances, name)]
+            if unused:
+                raise ValueError(f"{unused[0]} is for steps that are controlled: give rtol or atol, or leave it out")
             return None
         rtol = 1e-3
-    return Tolerances(0.0 if rtol is None else rtol, 0.0 if atol is None else atol, **limits)
+    return Tolerances(0.0 if rtol is None else rtol, 0.0 if atol is None else atol, max_rank=max_rank, **limits)
 
 
 def _start(Y0: Any, truncation: Truncation | None, tolerances: Tolerances | None, t0: float) -> tuple[Start, Resume]:
@@ -212,11 +218,14 @@ def _stepping(
 
 def _targets(t0: float, t1: float, t_eval: Sequence[float] | None) -> list[float]:
     """Return the times that steps must end on: t_eval, checked, and the end."""
-    targets = [] if t_eval is None else [float(t) for t in t_eval]
+    try:
+        targets = [] if t_eval is None else [float(t) for t in t_eval]
+    except TypeError:
+        raise TypeError(f"t_eval must be a sequence of times, got {t_eval!r}") from None
     sign = 1.0 if t1 >= t0 else -1.0
-    if any(sign * (b - a) <= 0 for a, b in pairwise(targets)):
+    if not all(sign * (b - a) > 0 for a, b in pairwise(targets)):
         raise ValueError("t_eval must run strictly from the start of t_span towards its end")
-    if targets and (sign * (targets[0] - t0) < 0 or sign * (t1 - targets[-1]) < 0):
+    if targets and not (sign * (targets[0] - t0) >= 0 and sign * (t1 - targets[-1]) >= 0):
         raise ValueError(f"t_eval must lie inside t_span = ({t0:g}, {t1:g}), got {targets[0]:g} ... {targets[-1]:g}")
     return targets
 
@@ -233,4 +242,22 @@ def _method(integrator: Any, truncation: Truncation | None) -> Any:
         raise TypeError(f"truncation must be Rank(r), Absolute(theta) or Relative(tau), got {truncation!r}")
     if truncation is not None and dataclasses.is_dataclass(method) and hasattr(method, "truncation"):
         return dataclasses.replace(method, truncation=truncation)  # type: ignore[type-var]
+    return method
+
+
+def _capped(method: Any, max_rank: int | None, Y: State, controlled: bool) -> Any:
+    """Return the method with ``max_rank`` in its truncation; one that follows from the tolerance has it from there."""
+    if max_rank is None:
+        return method
+    if dataclasses.is_dataclass(method) and hasattr(method, "truncation"):
+        rule = method.truncation
+        if rule is None and controlled:
+            return method
+        rule = (Relative(1e-10) if rule is None else rule).capped(max_rank)
+        return dataclasses.replace(method, truncation=rule)  # type: ignore[type-var]
+    rank = max((block.rank for block in Y if isinstance(block, LowRank)), default=0)
+    if rank > max_rank:
+        raise ValueError(
+            f"{type(method).__name__} keeps the rank {rank} of Y0, which is above max_rank = {max_rank}: truncate Y0"
+        )
     return method

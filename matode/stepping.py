@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from matode.control import Advance
+from matode.control import Advance, ControlError
 from matode.protocols import Field, State
 
 __all__ = ["EqualSteps", "Stepping"]
@@ -35,11 +35,19 @@ class EqualSteps:
     k: int = 0
 
     def advance(self, field: Field, t: float, Y: State, memory: Any, target: float) -> Advance:
-        """Make one step of length h, or shorter where the target is nearer."""
+        """Make one step of length h, or shorter where the target is nearer.
+
+        Raises
+        ------
+        ControlError
+            If h is lost in the rounding of t.
+        """
         signed = math.copysign(self.h, target - self.origin)
         count = math.ceil(abs(target - self.origin) / self.h * (1 - 1e-12))
         last = self.k >= count - 1
         t_next = target if last else self.origin + (self.k + 1) * signed
+        if t_next == t:
+            raise ControlError(f"a step of h = {self.h:g} does not change the time t = {t:g}: choose a larger h")
         step = self.method.step(field, t, t_next - t, Y, memory)
         self.origin, self.k = (target, 0) if last else (self.origin, self.k + 1)
         return Advance(t_next, step, 0, 0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from matode._array import host
 
@@ -30,8 +31,9 @@ class Truncation:
     max_rank: int | None = None
 
     def __post_init__(self) -> None:
-        if self.min_rank < 1:
-            raise ValueError(f"min_rank must be at least 1, got {self.min_rank}")
+        check_rank("min_rank", self.min_rank)
+        if self.max_rank is not None:
+            check_rank("max_rank", self.max_rank)
         if self.max_rank is not None and self.max_rank < self.min_rank:
             raise ValueError(f"max_rank must be at least min_rank = {self.min_rank}, got {self.max_rank}")
 
@@ -53,6 +55,12 @@ class Truncation:
         """Whether ``max_rank`` kept only ``s`` where the tolerance would not have ``discarded`` as much."""
         norm = host.asarray([math.hypot(float(tails(s)[0]), discarded)])
         return len(s) == self.max_rank and discarded > self.tolerance(norm) * (1 + 1e-12)
+
+    def capped(self, max_rank: int | None) -> Truncation:
+        """Return the same rule with this cap, or its own where that is lower or none is given."""
+        if max_rank is None or (self.max_rank is not None and self.max_rank <= max_rank):
+            return self
+        return replace(self, max_rank=max_rank)
 
     def clip(self, r: int, available: int) -> int:
         """Return ``r`` moved into [min_rank, max_rank] and into what is available."""
@@ -98,10 +106,7 @@ class Rank(Truncation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not hasattr(self.r, "__index__"):
-            raise TypeError(f"the rank to keep must be a whole number, got {self.r!r}")
-        if self.r < 1:
-            raise ValueError(f"the rank to keep must be at least 1, got {self.r}")
+        check_rank("the rank to keep", self.r)
 
     def tolerance(self, s: host.ndarray) -> float:
         """Return inf: any tail may be discarded."""
@@ -135,6 +140,10 @@ class PerBlock(Truncation):
             raise ValueError(f"PerBlock has {len(self.rules)} rules, but the state has {count} low-rank blocks")
         return self.rules
 
+    def capped(self, max_rank: int | None) -> Truncation:
+        """Return the rules, each with this cap."""
+        return PerBlock(*(rule.capped(max_rank) for rule in self.rules))
+
 
 def tails(s: host.ndarray) -> host.ndarray:
     """Return the tail norms of descending singular values: entry r is ``(sum_{j > r} s_j^2)^(1/2)``, r = 0 ... len(s).
@@ -143,6 +152,14 @@ def tails(s: host.ndarray) -> host.ndarray:
     """
     values = host.asarray(s, dtype=host.float64)
     return host.append(host.hypot.accumulate(values[::-1])[::-1], 0.0)
+
+
+def check_rank(name: str, value: Any) -> None:
+    """Raise a TypeError or ValueError unless ``value`` is a whole number of at least 1."""
+    if not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 def _check_tolerance(name: str, value: float) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import matode
-from matode import INTEGRATORS, AugmentedBUG, LowRank, MidpointBUG, Relative, State, problems, solve
+from matode import INTEGRATORS, AugmentedBUG, LowRank, MidpointBUG, PerBlock, Relative, State, problems, solve
 from matode._array import to_host
 from matode.control import Doubling
 from matode.field import Counted, UserField
@@ -111,6 +111,13 @@ def test_a_zero_start_grows_out_of_nothing():
     assert np.linalg.norm(sol.Y[-1].to_dense() - 1.5 * c @ c.T) <= 1e-5 * np.linalg.norm(c @ c.T)
 
 
+def test_a_zero_start_may_stay_zero():
+    Y0 = LowRank(np.eye(5)[:, :2], np.zeros((2, 2)), np.eye(4)[:, :2])
+    sol = solve(lambda t, Y: -1.0 * Y, (0, 1), Y0, rtol=1e-3)
+    assert sol.success, sol.message
+    assert sol.Y[-1].norm() == 0.0
+
+
 def test_a_rank_at_its_cap_limits_the_solve_and_says_so():
     C = LowRank.random((20, 15), 6, rng=3)
     sol = solve(lambda t, Y: C - Y, (0, 1), LowRank.random((20, 15), 1, rng=4), rtol=1e-4, max_rank=3)
@@ -120,6 +127,16 @@ def test_a_rank_at_its_cap_limits_the_solve_and_says_so():
     assert sol.t[-1] == 1.0
     free = solve(lambda t, Y: C - Y, (0, 1), LowRank.random((20, 15), 1, rng=4), rtol=1e-4, max_rank=10)
     assert free.success
+
+
+@pytest.mark.parametrize("arguments", [{"h": 0.1}, {"rtol": 1e-3}])
+@pytest.mark.parametrize("rule", [None, Relative(1e-8), PerBlock(Relative(1e-8))])
+def test_the_cap_of_the_rank_holds_with_any_truncation(rule, arguments):
+    C = LowRank.random((20, 15), 6, rng=3)
+    Y0 = LowRank.random((20, 15), 1, rng=4)
+    sol = solve(lambda t, Y: C - Y, (0, 1), Y0, truncation=rule, max_rank=2, **arguments)
+    assert max(sol.ranks) == 2
+    assert "rank was held at its maximum" in sol.message
 
 
 @pytest.mark.parametrize("name", ["bug", "ksl-strang"])
@@ -145,6 +162,30 @@ def test_a_smallest_step_binds_with_a_sentence():
     assert (sol.status, sol.success) == ("failed", False)
     assert "the step size fell to" in sol.message
     assert "below 1.0e-02" in sol.message
+
+
+def test_a_smallest_step_is_where_the_solve_begins():
+    sol = solve(lambda t, Y: -1e3 * Y, (0, 0.02), LowRank.random((5, 5), 2, rng=0), "prk3", rtol=1e-2, min_step=1e-4)
+    assert sol.success, sol.message
+    assert sol.statistics.h[0] == 1e-4
+
+
+@pytest.mark.parametrize("name", ["prk2", "augmented-bug"])
+def test_time_does_not_stand_still_before_a_pole(name):
+    Y0 = LowRank.random((5, 4), 1, rng=0)
+    pole = 1 + 1 / Y0.norm() ** 2 / 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        sol = solve(lambda t, Y: Y @ (Y.mT @ Y), (1, 3), Y0, name, rtol=1e-3)
+    assert sol.status == "failed"
+    assert "does it become infinite here" in sol.message or "would need one below" in sol.message
+    assert sol.t[-1] == pytest.approx(pole, rel=1e-2)
+    assert all(b > a for a, b in zip(sol.t, sol.t[1:], strict=False))
+
+
+def test_a_tolerance_that_rounding_cannot_meet_is_named():
+    sol = solve(lambda t, Y: -1.0 * Y, (0, 1), LowRank.random((5, 4), 2, rng=0), atol=1e-30, max_steps=100)
+    assert (sol.status, sol.nsteps) == ("failed", 0)
+    assert "atol = 1e-30 was not met in 61 attempts" in sol.message
 
 
 def test_a_largest_step_is_kept():

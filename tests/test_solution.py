@@ -290,6 +290,16 @@ def test_a_terminal_event_ends_the_solve_there():
         assert sol.ranks[-1] == 2
 
 
+def test_an_event_ends_the_solve_at_the_occurrence_that_was_asked_for():
+    def wave(t, Y):
+        return math.cos(10 * t)
+
+    wave.terminal = 2
+    sol = solve(lambda t, Y: -1.0 * Y, (0, 1), _start(), "ksl", h=0.07, events=wave)
+    assert sol.status == "stopped"
+    assert sol.t_events[0] == pytest.approx([math.pi / 20, 3 * math.pi / 20], abs=1e-12)
+
+
 def test_an_event_backward_in_time():
     def passed(t, Y):
         return t - 0.333

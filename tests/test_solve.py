@@ -122,6 +122,12 @@ def test_times():
     assert solve(F, (0, 1), Y0, h=1 / 3).nsteps == 3
 
 
+def test_a_step_that_is_lost_in_the_rounding_of_t_fails_with_a_sentence():
+    sol = solve(F, (1, 2), _start(), "bug", h=1e-17)
+    assert sol.status == "failed"
+    assert "h = 1e-17 does not change the time t = 1" in sol.message
+
+
 def test_time_reaches_the_field():
     problem = problems.given_matrix(t_span=(0.7, 1.1))
     sol = solve(problem.F, problem.t_span, problem.Y0, h=0.2)
@@ -245,7 +251,11 @@ def test_an_unstable_step_says_so():
         ({"rtol": 1e-3, "max_steps": 0}, ValueError, "max_steps must be at least 1, got 0"),
         ({"rtol": 1e-3, "max_rank": 0}, ValueError, "max_rank must be at least 1, got 0"),
         ({"rtol": 1e-15}, ValueError, "rtol = 1e-15 is below what the precision of Y0 can show: ask for at least 2"),
+        ({"rtol": 1e-3, "max_rank": 2.5}, TypeError, r"max_rank must be a whole number, got 2\.5"),
+        ({"max_rank": 1}, ValueError, "BUG keeps the rank 2 of Y0, which is above max_rank = 1"),
+        ({"max_step": 0.01}, ValueError, "max_step is for steps that are controlled: give rtol"),
         ({"events": 3}, TypeError, "events must be functions"),
+        ({"events": lambda t, Y: Y}, TypeError, "event 0 must return a number, got LowRank at t = 0"),
         ({"events": [len, 3]}, TypeError, r"event 1 must be a function \(t, Y\) -> number, got int"),
         ({"integrator": "bugs"}, ValueError, "unknown integrator 'bugs': expected one of abc-psi, augmented-bug, bug"),
         ({"integrator": matode.BUG}, TypeError, "a class: call it first"),
@@ -255,6 +265,9 @@ def test_an_unstable_step_says_so():
         ({"t_span": 1.0}, ValueError, "two numbers"),
         ({"t_eval": [0.5, 0.2]}, ValueError, "strictly from the start"),
         ({"t_eval": [0.5, 2.0]}, ValueError, "inside t_span"),
+        ({"t_eval": [float("nan")]}, ValueError, "inside t_span"),
+        ({"t_eval": [0.5, float("nan")]}, ValueError, "strictly from the start"),
+        ({"t_eval": 0.5}, TypeError, r"t_eval must be a sequence of times, got 0\.5"),
         ({"F": 3}, TypeError, "must be a function"),
         ({"F": lambda t, Y: np.ones((3, 3))}, ValueError, r"the shape \(5, 5\) of its block, got \(3, 3\)"),
         ({"F": lambda t, Y: None}, TypeError, "5 x 5 matrix, got NoneType"),
