@@ -16,9 +16,11 @@ from experiments import (
     lenet5,
     mnist_mlp,
     published_defect,
+    scaling,
     small_singular_values,
     standard,
     tolerance,
+    work_precision,
 )
 from experiments.progress import Progress
 
@@ -146,6 +148,22 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 tolerance.QUICK,
                 tolerance.FULL,
                 seconds=(20, 1500),
+            ),
+            Experiment(
+                "scaling",
+                "time per step and memory of augmented BUG against n, with fitted exponents",
+                scaling.run,
+                scaling.QUICK,
+                scaling.FULL,
+                seconds=(5, 120),
+            ),
+            Experiment(
+                "work-precision",
+                "error against seconds and evaluations, by integrator, on four kinds of problems",
+                work_precision.run,
+                work_precision.QUICK,
+                work_precision.FULL,
+                seconds=(10, 300),
             ),
         )
     }

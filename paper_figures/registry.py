@@ -6,7 +6,22 @@ import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from paper_figures import fig_lyapunov, fig_published_defect, fig_ranks, fig_schroedinger, fig_training, overview
+from paper_figures import (
+    fig_exactness,
+    fig_lubich_oseledets,
+    fig_lyapunov,
+    fig_published_defect,
+    fig_ranks,
+    fig_rotation,
+    fig_scaling,
+    fig_schroedinger,
+    fig_schroedinger_ranks,
+    fig_second_order,
+    fig_tolerance,
+    fig_training,
+    fig_work_precision,
+    overview,
+)
 from paper_figures.figure import Figure
 
 __all__ = ["FIGURES", "get"]
@@ -14,7 +29,22 @@ __all__ = ["FIGURES", "get"]
 FIGURES: Mapping[str, Figure] = MappingProxyType(
     {
         module.FIGURE.name: module.FIGURE
-        for module in (fig_lyapunov, fig_schroedinger, fig_training, fig_ranks, fig_published_defect, overview)
+        for module in (
+            fig_lyapunov,
+            fig_schroedinger,
+            fig_rotation,
+            fig_lubich_oseledets,
+            fig_schroedinger_ranks,
+            fig_second_order,
+            fig_exactness,
+            fig_scaling,
+            fig_tolerance,
+            fig_work_precision,
+            fig_training,
+            fig_ranks,
+            fig_published_defect,
+            overview,
+        )
     }
 )
 """All figures, in the order of the page."""

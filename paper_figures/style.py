@@ -16,6 +16,8 @@ __all__ = [
     "TRUNCATIONS",
     "Look",
     "context",
+    "curve",
+    "guide",
     "logarithmic",
     "marked",
     "new_figure",
@@ -38,6 +40,8 @@ class Look(NamedTuple):
 
 # Okabe and Ito's palette: distinguishable with every common form of colour blindness, and in grey by the markers.
 _BLUE, _ORANGE, _GREEN, _PINK, _SKY, _RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
+_BLACK = "#1a1a1a"
+_DASHED, _DOTTED = (0, (5, 2)), (0, (1, 1.2))
 
 METHODS: Mapping[str, Look] = MappingProxyType(
     {
@@ -46,8 +50,19 @@ METHODS: Mapping[str, Look] = MappingProxyType(
         "lsk": Look("LSK", _PINK, "v"),
         "bug": Look("BUG", _GREEN, "^"),
         "augmented-bug": Look("augmented BUG", _BLUE, "o"),
-        "parallel-bug": Look("parallel BUG", _SKY, "P", (0, (5, 2))),
-        "abc-psi": Look("abc-PSI", GREY, "X", (0, (5, 2))),
+        "parallel-bug": Look("parallel BUG", _SKY, "P", _DASHED),
+        "parallel-bug-2": Look("parallel BUG 2", _SKY, "p"),
+        "midpoint-bug": Look("midpoint BUG", _BLACK, "d", _DASHED),
+        "prk1": Look("PRK1", _PINK, "<", _DOTTED),
+        "prk2": Look("PRK2", _PINK, ">"),
+        "prk3": Look("PRK3", _PINK, "h", _DASHED),
+        "rk-bug-2": Look("RK-BUG 2", _GREEN, "*", _DASHED),
+        "rk-bug-3": Look("RK-BUG 3", _GREEN, "H", _DOTTED),
+        "abc-psi": Look("abc-PSI", GREY, "X", _DASHED),
+        "step-truncation": Look("step truncation", GREY, "v", _DOTTED),
+        "drsvd": Look("DRSVD", _ORANGE, "*", _DASHED),
+        "dgn": Look("DGN", _ORANGE, "X", _DOTTED),
+        "full-rank": Look("full rank", _BLACK, ".", _DOTTED),
     }
 )
 """Looks of the integrators, by catalogue name."""
@@ -116,6 +131,18 @@ def new_figure(rows: int, height: float, *, width: float = COLUMN, columns: int 
 
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
     return figure, figure.subplots(rows, columns, squeeze=False, **axes)
+
+
+def curve(ax: Any, x: Sequence[float], y: Sequence[float], look: Look, **options: Any) -> None:
+    """Plot a curve in its look."""
+    ax.plot(x, y, color=look.color, marker=look.marker, linestyle=look.line, **options)
+
+
+def guide(ax: Any, x: Sequence[float], start: float, slope: float, label: str) -> None:
+    """Draw a thin line of the given slope in a doubly logarithmic panel, named at its end."""
+    last = start * (x[-1] / x[0]) ** slope
+    ax.plot([x[0], x[-1]], [start, last], color=GREY, linewidth=0.7, linestyle=_DOTTED)
+    ax.annotate(label, (x[-1], last), xytext=(3, 5), textcoords="offset points", color=GREY, fontsize=7.5)
 
 
 def marked(axis: Any, values: Sequence[float]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,24 @@ from experiments.bench.timing import interleaved, settle
 from matode import AugmentedBUG, Rank, RungeKutta, State, euler, rk4
 from matode.field import UserField
 
-__all__ = ["exponent", "run"]
+__all__ = ["QUICK_SIZES", "SIZES", "exponent", "measured", "run"]
 
 _RANK = 10
 
 
+SIZES = (10**3, 3162, 10**4, 31623, 10**5, 316228, 10**6)
+QUICK_SIZES = (10**3, 10**4, 10**5)
+
+
 def run(quick: bool, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Time steps at growing n and return one row per size and substep."""
+    return measured(QUICK_SIZES if quick else SIZES, say)
+
+
+def measured(sizes: Sequence[int], say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Time steps of the given sizes and return one row per size and substep."""
     settle()
-    sizes = [10**3, 10**4, 10**5] if quick else [10**3, 3162, 10**4, 31623, 10**5, 316228, 10**6]
-    rows = []
+    rows: list[dict[str, Any]] = []
     say(f"\nLyapunov, tridiagonal A, r = {_RANK}, augmented BUG; memory in numbers per (m + n) r")
     say(f"  {'n':>9}{'Euler ms':>12}{'memory':>9}{'RK4 ms':>12}{'memory':>9}")
     for n in sizes:

@@ -1,0 +1,94 @@
+"""Work against precision of the integrators on four kinds of problems; the picture of the guide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from paper_figures import style
+from paper_figures.figure import Description, Figure, Runs
+from paper_figures.words import paragraph, run_settings
+
+__all__ = ["FIGURE"]
+
+EXPERIMENT = "work-precision"
+_COSTS = (("seconds", "seconds"), ("nfev", "evaluations of $F$"))
+
+
+def draw(runs: Runs) -> Any:
+    """Draw one column per problem: error against seconds above, against evaluations below."""
+    from matplotlib.lines import Line2D
+
+    rows = runs[EXPERIMENT].table("solves")
+    names, methods = (list(dict.fromkeys(row[key] for row in rows)) for key in ("problem", "integrator"))
+    width = 1.2 + 2.0 * len(names)
+    figure, axes = style.new_figure(2, 5.0, columns=len(names), width=width, sharey="col")
+    for column, name in enumerate(names):
+        own = [row for row in rows if row["problem"] == name and row["error"]]
+        for ax, (cost, label) in zip(axes[:, column], _COSTS, strict=True):
+            for method in methods:
+                points = [row for row in own if row["integrator"] == method]
+                style.curve(ax, [p[cost] for p in points], [p["error"] for p in points], style.METHODS[method])
+            ax.set_xscale("log")
+            ax.set_yscale("log")
+            style.logarithmic(ax.yaxis, decades=6)
+            style.logarithmic(ax.xaxis, decades=4)
+            ax.set_xlabel(label)
+        axes[0, column].set_title(own[0]["title"].replace(", n =", ",\nn ="), loc="left")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("largest relative error on the way")
+    looks = [style.METHODS[method] for method in methods]
+    handles = [Line2D([], [], color=k.color, marker=k.marker, linestyle=k.line, label=k.label) for k in looks]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    return figure
+
+
+def describe(runs: Runs) -> Description:
+    """Return caption, settings and numbers."""
+    run = runs[EXPERIMENT]
+    rows, s = run.table("solves"), run.settings
+    caption = paragraph(
+        f"""
+        Error against seconds (above) and against evaluations of F (below), each point a solve with error control,
+        rtol from {max(s["rtols"]):g} to {min(s["rtols"]):g}. A curve ends where
+        {s["max_steps"]} steps are not enough. Down and to the left is better. {_sentence(rows)}
+        """
+    )
+    settings = {
+        "equations": "; ".join(dict.fromkeys(row["title"] for row in rows)),
+        "time": f"of the solve alone, median of {s['repetitions']}, one BLAS thread",
+        **run_settings(run),
+    }
+    columns = {
+        "problem": ("problem", ""),
+        "integrator": ("method", ""),
+        "rtol": ("rtol", "g"),
+        "error": ("error", ".1e"),
+        "seconds": ("seconds", ".2f"),
+        "nfev": ("evaluations of F", "d"),
+        "nsteps": ("steps", "d"),
+        "rank": ("rank", "d"),
+        "status": ("status", ""),
+    }
+    return Description(caption, settings, rows, columns)
+
+
+def _sentence(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say which method needs the fewest seconds at the smallest tolerance of each problem."""
+    parts = []
+    for name in dict.fromkeys(row["problem"] for row in rows):
+        own = [row for row in rows if row["problem"] == name and row["error"]]
+        rtol = min(row["rtol"] for row in own)
+        best = min((row for row in own if row["rtol"] == rtol), key=lambda row: row["seconds"])
+        parts.append(f"{name}, rtol {rtol:g}: {style.METHODS[best['integrator']].label}")
+    return f"Fewest seconds: {'; '.join(parts)}."
+
+
+FIGURE = Figure(
+    name="fig_work_precision",
+    title="Work against precision",
+    experiments=(EXPERIMENT,),
+    draw=draw,
+    describe=describe,
+    default=False,
+)

@@ -1,0 +1,85 @@
+"""Errors of given matrices A(t) at a fixed rank: what the figures of the two constructions share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from experiments.runs import Run
+from paper_figures import style
+from paper_figures.figure import Description
+from paper_figures.words import paragraph, run_settings
+
+__all__ = ["Cell", "describe", "draw"]
+
+_BEST = (0, (4, 2))
+
+
+class Cell(NamedTuple):
+    """What one panel shows: a method, out of a table, with what the title says of it."""
+
+    table: str
+    method: str
+    remark: str = ""
+
+
+def draw(run: Run, cells: Sequence[Sequence[Cell]], height: float) -> Any:
+    """Draw one panel per cell with a curve per rank, and the error of the best approximation of that rank."""
+    from matplotlib.lines import Line2D
+
+    shape = {"columns": len(cells[0]), "width": 5.2}
+    figure, axes = style.new_figure(len(cells), 0.6 + height * len(cells), sharex=True, sharey=True, **shape)
+    tables = {cell.table: run.table(cell.table) for line in cells for cell in line}
+    everything = [row for rows in tables.values() for row in rows]
+    looks = dict(zip(dict.fromkeys(row["rank"] for row in everything), style.LAYERS, strict=False))
+    for ax, cell in zip(axes.ravel(), (cell for line in cells for cell in line), strict=True):
+        for rank, look in looks.items():
+            own = [row for row in tables[cell.table] if (row["method"], row["rank"]) == (cell.method, rank)]
+            own.sort(key=lambda row: row["h"])
+            for row in own[:1]:
+                ax.axhline(row["best"], color=look.color, linewidth=0.8, linestyle=_BEST)
+            ax.plot([row["h"] for row in own], [row["error"] for row in own], color=look.color, marker=look.marker)
+        ax.set_title(style.METHODS[cell.method].label + cell.remark, loc="left")
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+    style.marked(axes[0, 0].xaxis, sorted({row["h"] for row in everything}))
+    sizes = [row["error"] for row in everything]
+    if max(sizes) > 100 * min(sizes):
+        style.logarithmic(axes[0, 0].yaxis, decades=5)
+    else:
+        style.plain(axes[0, 0].yaxis)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(r"error at $T=1$")
+    for ax in axes[-1]:
+        ax.set_xlabel("step size $h$")
+    names = [Line2D([], [], color=k.color, marker=k.marker, label=f"rank {r}") for r, k in looks.items()]
+    best = Line2D([], [], color=style.GREY, linewidth=0.8, linestyle=_BEST, label="best approximation")
+    figure.legend(handles=[*names, best], loc="outside upper center", ncols=len(names) + 1)
+    return figure
+
+
+def describe(run: Run, tables: Mapping[str, str], caption: str, data: str) -> Description:
+    """Return the page's text: the caption ends with how close the errors come to the best approximation's.
+
+    ``tables`` has what the column "form" of the numbers says for each table.
+    """
+    rows = [{"form": form, **row} for table, form in tables.items() for row in run.table(table)]
+    finest = min(row["h"] for row in rows)
+    last = [row for row in rows if row["h"] == finest]
+    kept = sum(row["error"] <= 1.3 * row["best"] for row in last)
+    text = paragraph(
+        f"""
+        {caption} At h = {finest:g}, {kept} of {len(last)} errors are within 1.3 times that of the best approximation.
+        """
+    )
+    settings = {"data": data, "rank": "held fixed, also for the rank-adaptive methods", **run_settings(run)}
+    columns = {
+        "form": ("right-hand side", ""),
+        "method": ("method", ""),
+        "rank": ("rank", "d"),
+        "h": ("h", "g"),
+        "error": ("error", ".2e"),
+        "best": ("best approximation", ".2e"),
+        "nfev": ("evaluations of F", "d"),
+    }
+    return Description(text, settings, rows, columns)
