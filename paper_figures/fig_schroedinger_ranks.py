@@ -13,6 +13,9 @@ __all__ = ["FIGURE"]
 
 Row = Mapping[str, Any]
 
+_ROUNDING = 1e-16
+"""Drifts below are drawn here."""
+
 
 def draw(runs: Runs) -> Any:
     """Draw the errors from both ranks, then rank, norm and energy over time; the last cell is the legend."""
@@ -52,7 +55,7 @@ def _over_time(ax: Any, rows: Sequence[Row], key: str) -> None:
     for method, start in dict.fromkeys((row["method"], row["start"]) for row in rows):
         own = [row for row in rows if (row["method"], row["start"]) == (method, start) and (row["t"] or key == "rank")]
         look = style.METHODS[method]
-        x, y = [row["t"] for row in own], [row[key] for row in own]
+        x, y = [row["t"] for row in own], [max(row[key], _ROUNDING) for row in own]
         steps = "steps-post" if key == "rank" else "default"
         ax.plot(x, y, color=look.color, linestyle=":" if start == 30 else look.line, drawstyle=steps)
     ax.set_xlabel("time")

@@ -31,11 +31,14 @@ def draw(runs: Runs) -> Any:
         style.guide(ax, steps, 1.8 * first, 1, "$h$")
         style.guide(ax, steps, 0.07 * first, 2, "$h^2$")
         ends = [steps[0], steps[-1]]
-        ax.plot(
-            ends, [h * own[0]["start_normal"] for h in ends], color=style.GREY, linewidth=0.8, linestyle=(0, (4, 2))
-        )
+        limit = [h * own[0]["start_normal"] for h in ends]
+        ax.plot(ends, limit, color=style.GREY, linewidth=0.8, linestyle=(0, (4, 2)))
         ax.axhline(own[0]["start_error"], color=style.GREY, linewidth=0.8, linestyle="-.")
         ax.set_ylim(bottom=lowest / 3)
+        if limit[-1] > lowest:
+            style.note(ax, ends[-1], limit[-1], "h x normal component")
+        if own[0]["start_error"] > lowest / 3:
+            style.note(ax, ends[-1], own[0]["start_error"], "error of the start")
         ax.set_title(f"rank {rank} at the start", loc="left")
         ax.set_xlabel("step size $h$")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), title="observed orders, large steps first")

@@ -21,6 +21,7 @@ __all__ = [
     "logarithmic",
     "marked",
     "new_figure",
+    "note",
 ]
 
 COLUMN = 3.4
@@ -142,7 +143,13 @@ def guide(ax: Any, x: Sequence[float], start: float, slope: float, label: str) -
     """Draw a thin line of the given slope in a doubly logarithmic panel, named at its end."""
     last = start * (x[-1] / x[0]) ** slope
     ax.plot([x[0], x[-1]], [start, last], color=GREY, linewidth=0.7, linestyle=_DOTTED)
-    ax.annotate(label, (x[-1], last), xytext=(3, 5), textcoords="offset points", color=GREY, fontsize=7.5)
+    note(ax, x[-1], last, label, above=True)
+
+
+def note(ax: Any, x: float, y: float, text: str, *, above: bool = False) -> None:
+    """Write a small grey text beside a point at the left end of a line, below it or above."""
+    place: Any = {"xytext": (3, 5 if above else -4), "textcoords": "offset points", "va": "bottom" if above else "top"}
+    ax.annotate(text, (x, y), color=GREY, fontsize=7.5, **place)
 
 
 def marked(axis: Any, values: Sequence[float]) -> None:

@@ -107,3 +107,12 @@ def torch() -> Any:
     module = importlib.import_module("torch")
     module.set_num_threads(1)
     return module
+
+
+@pytest.fixture(scope="session")
+def standard_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A small finished run of the standard experiments of the literature, which two files of tests read."""
+    from experiments import registry, runs
+    from tests.test_standard import TINY
+
+    return runs.execute(registry.get("standard"), TINY, quick=True, out=tmp_path_factory.mktemp("standard"))

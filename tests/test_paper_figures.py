@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import re
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 import pytest
 
-from experiments import registry, runs, tables
+from experiments import registry, runs, scaling, tables, tolerance, work_precision
 from experiments.convergence import Settings as ConvergenceSettings
 from experiments.mnist_mlp import Settings as TrainingSettings
 from experiments.published_defect import Settings as DefectSettings
+from matode import INTEGRATORS
 from paper_figures import __main__ as cli
-from paper_figures import convergence_plot, page, published, training_plot
+from paper_figures import convergence_plot, page, published, style, training_plot
 from paper_figures.figure import Description
 from paper_figures.registry import FIGURES, get
 from tests.test_experiments import TINY
 
 REASON = "matplotlib is not installed: pip install 'matode[plots]'"
 DEFAULT = [name for name, figure in FIGURES.items() if figure.default]
+
+
+SMALL = {
+    "tolerance": tolerance.Settings(
+        ("bounded", "sylvester"), ("midpoint-bug", "rk-bug-2", "augmented-bug"), (1e-2, 1e-3)
+    ),
+    "work-precision": work_precision.Settings(
+        ("lyapunov", "schroedinger"), ("augmented-bug", "full-rank"), n=16, rtols=(1e-2, 1e-3)
+    ),
+    "scaling": scaling.Settings(sizes=(64, 256)),
+}
 
 
 @pytest.fixture
@@ -31,9 +44,11 @@ def matplotlib():
 
 
 @pytest.fixture(scope="session")
-def results(tmp_path_factory):
-    """A folder with small finished runs of both experiments; the training is made up, as if on MNIST."""
-    out = tmp_path_factory.mktemp("results")
+def results(standard_run):
+    """A folder with small finished runs of all experiments; the training is made up, as if on MNIST."""
+    out = standard_run.folder.parent
+    for name, tiny in SMALL.items():
+        runs.execute(registry.get(name), tiny, quick=True, out=out)
     runs.execute(registry.get("convergence"), TINY, quick=True, out=out)
     fake = registry.Experiment("mnist-mlp", "", _trained, TrainingSettings(), TrainingSettings(), (1, 1))
     runs.execute(fake, TrainingSettings(epochs=2, dense_epochs=1), quick=True, out=out)
@@ -195,6 +210,43 @@ def test_the_overview_is_drawn_when_named(matplotlib, no_computing, results, tmp
     monkeypatch.setattr("paper_figures.overview._RANK", TINY.schroedinger_ranks[0])
     assert draw(results, tmp_path, "overview") == 0
     assert (tmp_path / "overview.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", ["scaling", "work_precision"])
+def test_figures_of_measurements_are_drawn_when_named(name, matplotlib, no_computing, results, tmp_path):
+    assert draw(results, tmp_path, name) == 0
+    assert (tmp_path / f"fig_{name}.png").stat().st_size > 20_000
+
+
+def described(name, results):
+    figure = FIGURES[name]
+    found = {name: runs.find(registry.get(name), True, results) for name in figure.experiments}
+    return figure.describe(found).caption
+
+
+def test_captions_say_what_the_numbers_say(results):
+    assert "are within 1.3 times that of the best approximation" in described("fig_rotation", results)
+    assert "12 solves" in described("fig_tolerance", results)
+    assert "12 reached the end, 12 of them within 10 rtol" in described("fig_tolerance", results)
+    assert "0 of 12 are below it" in described("fig_tolerance", results)
+    assert "PRK1, PRK2, PRK3, step truncation do" in described("fig_exactness", results)
+    assert "lyapunov, rtol 0.001: " in described("fig_work_precision", results)
+    assert re.search(r"ours are within [0-4]\.\d% of them", described("fig_schroedinger_ranks", results))
+
+
+def test_methods_have_looks_of_their_own():
+    assert set(INTEGRATORS) == set(style.METHODS)
+    looks = [(look.color, look.marker, look.line) for look in style.METHODS.values()]
+    assert len(set(looks)) == len({look.label for look in style.METHODS.values()}) == len(looks)
+
+
+def test_the_work_precision_experiment_checks_its_settings():
+    with pytest.raises(ValueError, match=r"problems: expected some of lyapunov, .*, got lyapunof"):
+        work_precision.Settings(problems=("lyapunof",))
+    with pytest.raises(ValueError, match="repetitions: expected at least 1, got 0"):
+        work_precision.Settings(repetitions=0)
+    with pytest.raises(ValueError, match=r"an exponent needs at least two, got \(64,\)"):
+        scaling.Settings(sizes=(64,))
 
 
 def test_what_is_missing_is_run_first_and_only_that(matplotlib, results, tmp_path, monkeypatch, capsys):

@@ -6,25 +6,25 @@ import dataclasses
 
 import pytest
 
-from experiments import progress, standard, tables
+from experiments import progress, standard
+from matode import Absolute, problems
 
 TINY = standard.Settings(
-    data_methods=("bug", "prk2"),
+    data_methods=("bug", "drsvd", "prk2"),
     rotation_ranks=(4,),
     block_ranks=(10,),
     data_steps=(0.1,),
     schroedinger_steps=(0.1,),
+    path_step=0.05,
     second_order_n=30,
     second_order_ranks=(3,),
     second_order_steps=(0.1, 0.05),
 )
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("standard")
-    standard.run(TINY, folder, progress.silent, "numpy")
-    return {path.stem: tables.read(path) for path in folder.glob("*.csv")}
+@pytest.fixture
+def results(standard_run):
+    return {name: standard_run.table(name) for name in standard_run.tables()}
 
 
 def test_stated_errors_are_met(results):
@@ -35,9 +35,25 @@ def test_stated_errors_are_met(results):
         assert abs(rows[key]["error"] / stated[0] - 1) <= 0.05  # two digits are given
 
 
+def test_norm_and_energy_are_kept_over_time_where_theory_says_so(results):
+    ends = {(row["method"], row["start"]): row for row in results["schroedinger_paths"]}
+    assert ends["bug", 30]["rank"] == 30
+    for drift in ("norm_drift", "energy_drift"):
+        kept = [ends[name, 8][drift] for name in ("ksl", "augmented-bug", "midpoint-bug")]
+        lost = [ends[name, 8][drift] for name in ("bug", "parallel-bug")]
+        assert max(kept) < 1e-4
+        assert min(lost) > 5e-4
+
+
+def test_rotating_frames_as_an_equation_show_the_order_of_the_method(results):
+    error = {row["method"]: row["error"] / row["best"] for row in results["rotation_field"]}
+    assert error["prk2"] == pytest.approx(1, abs=0.01)
+    assert error["bug"] == pytest.approx(1.07, abs=0.01)  # first order, just above the plateau
+
+
 def test_given_data_is_met_up_to_the_best_approximation(results):
     for name in ("rotation", "lubich_oseledets"):
-        assert len(results[name]) == 2
+        assert len(results[name]) == len(TINY.data_methods)
         for row in results[name]:
             assert row["best"] <= row["error"] <= 2 * row["best"]
 
@@ -50,6 +66,13 @@ def test_exactness_is_seen_where_it_is_claimed_and_orders_are_observed(results):
     orders = {row["method"]: row["observed_order"] for row in results["second_order"] if row["observed_order"]}
     assert orders["parallel-bug"] == pytest.approx(1, abs=0.1)
     assert orders["rk-bug-2"] == pytest.approx(2, abs=0.1)
+
+
+def test_first_order_part_of_the_parallel_method_is_the_normal_component_at_the_start():
+    """At small steps nothing else is left of its error: h times that component, which is known beforehand."""
+    problem = problems.schroedinger(60, 5, periodic=True, kinetic=-1.0)
+    row = standard._solved(problem, "parallel-bug-2", 0.02, rule=Absolute(1e-8))
+    assert row["error"] == pytest.approx(0.02 * standard._start_normal(problem), rel=0.1)
 
 
 def test_a_number_that_is_not_met_is_an_error_after_the_tables_are_written(tmp_path, monkeypatch):
