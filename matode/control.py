@@ -16,13 +16,15 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from matode._array import eps
+from matode._array import eps, mH, namespace
 from matode.flows import k_rhs, l_rhs, reusing
+from matode.integrators.augmenting import Augmented
 from matode.integrators.truncating import truncated
+from matode.linalg import complement, qr
 from matode.lowrank import LowRank
-from matode.normal import normal_size, widened
+from matode.normal import normal_size, probed_size, widened
 from matode.protocols import Block, Evaluation, Field, NonFiniteError, State, Step
-from matode.state import combined, core_norm, norm
+from matode.state import core_norm, norm
 from matode.truncation import Absolute, PerBlock, Rank, Truncation, check_rank
 
 __all__ = ["Advance", "Control", "ControlError", "Doubling", "Tolerances"]
@@ -107,15 +109,27 @@ class Doubling:
         half = self.method.step(field, t, h / 2, Y, memory)
         two = self.method.step(field, t + h / 2, h / 2, half.Y, half.memory)
         weight = 1.0 / (2.0**self.order - 1.0)
-        difference = combined((weight, two.Y), (-weight, whole.Y))
-        summed = [y.orthonormal() if isinstance(y, LowRank) else y for y in combined((1.0, two.Y), (1.0, difference))]
+        moved = [_extrapolated(y, z, weight) for y, z in zip(two.Y, whole.Y, strict=True)]
         ranks = (Rank(y.rank) for y in two.Y if isinstance(y, LowRank))
-        Y1, info = truncated(summed, self.truncation or PerBlock(*ranks))
+        Y1, info = truncated([y for y, _ in moved], self.truncation or PerBlock(*ranks))
         for step in (half, two):
             lost = step.info.get("truncation_error")
             if lost is not None:
                 info["truncation_error"] = tuple(map(sum, zip(info["truncation_error"], lost, strict=True)))
-        return Step(Y1, norm(difference), info, two.memory)
+        return Step(Y1, math.hypot(*(change for _, change in moved)), info, two.memory)
+
+
+def _extrapolated(y: Block, z: Block, weight: float) -> tuple[Block, float]:
+    """Return ``y + D``, with orthonormal bases, and ``||D||`` for ``D = weight (y - z)``."""
+    if not isinstance(y, LowRank):
+        D = weight * (y - z)
+        return y + D, norm([D])
+    xp, (p, q) = namespace(y.U), y.S.shape
+    U, R = qr(xp.concat([y.U, z.U], axis=1))
+    V, T = qr(xp.concat([y.V, z.V], axis=1))
+    S = R[:, :p] @ y.S @ mH(T[:, :q])
+    D = weight * (S - R[:, p:] @ z.S @ mH(T[:, q:]))
+    return LowRank(U, S + D, V), norm([D])
 
 
 class Advance(NamedTuple):
@@ -176,11 +190,13 @@ class Control:
             blind = self._adaptive and not isinstance(method, Doubling)  # both its solutions live in the same bases
             try:
                 step = method.step(start, t, h, wide, memory)
-                unseen = abs(h) * normal_size(start(t, wide), wide) if blind else 0.0
-                error = max(float(step.error), unseen)
+                unseen = abs(h) * (normal_size(start(t, wide), wide) if blind else self._left_out(start, step))
+                error = max(float(step.error), unseen) if blind else float(step.error)
             except NonFiniteError as reason:
                 failure, error = reason, math.inf
             tolerance = _SHARE * self.tolerances.at(size if error == math.inf else max(size, core_norm(step.Y)))
+            if math.isfinite(error) and unseen > tolerance:
+                error = max(error, unseen)
             ratio = 1e-10 if error == 0.0 else max(error / tolerance, 1e-10) if tolerance > 0 else math.inf
             if ratio <= 1.0:
                 self._propose(abs(h), ratio, order)
@@ -217,6 +233,21 @@ class Control:
             method = dataclasses.replace(method, truncation=fine)
         order = float(getattr(method, "order", 1.0))
         return Doubling(method, order, rule), order
+
+    def _left_out(self, start: _Start, step: Step) -> float:
+        """Return the size of the part of F at the start that is in neither the start's bases nor the result's.
+
+        Half a step is as blind to it as a whole one: doubling does not see it. What the user's truncation or the
+        cap cut from the result is none of it.
+        """
+        if not self._adaptive or self.own_truncation or step.info.get("capped", False):
+            return 0.0
+        sizes = [
+            probed_size(f, Augmented(complement(y.U, z.U), complement(y.V, z.V)).value(y))
+            for f, y, z in zip(start(start.t, start.Y), start.Y, step.Y, strict=True)
+            if isinstance(y, LowRank)
+        ]
+        return math.hypot(*sizes)
 
     def _towards(self, target: float, t: float) -> tuple[float, float]:
         """Return the signed step and its end: at the target where that is near, and never just short of it."""

@@ -420,6 +420,8 @@ class LowRank(Lazy):
         if isinstance(other, LowRank):
             U, S, V, _ = self._joined
             W, T, Z, _ = other._joined
+            if min(U.shape[1] * W.shape[1], V.shape[1] * Z.shape[1]) >= min(self.shape):  # wider than the matrix itself
+                return _in_unit_basis(self.to_dense() * other.to_dense())
             return LowRank(_row_products(U, W), _kron(S, T), _row_products(V, Z))
         if is_sparse(other):  # only the entries of the pattern are needed
             pattern = other.tocoo()
@@ -449,6 +451,12 @@ class LowRank(Lazy):
     def __repr__(self) -> str:
         m, n = self.shape
         return f"LowRank({m} x {n}, rank {self.rank}, {self.dtype})"
+
+
+def _in_unit_basis(A: Array) -> LowRank:
+    """Return a dense matrix with an identity for the basis of its shorter side."""
+    m, n = A.shape
+    return LowRank(A, None, eye_like(n, A)) if n <= m else LowRank(eye_like(m, A), None, mH(A))
 
 
 def _checked(U: Array, S: Array | None, V: Array) -> _Term:

@@ -16,7 +16,7 @@ from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, State
 from matode.truncation import Absolute
 
-__all__ = ["normal_component", "normal_size", "widened"]
+__all__ = ["normal_component", "normal_size", "probed_size", "widened"]
 
 _PROBES = 6  # of a field that is known by its products alone
 
@@ -48,7 +48,7 @@ def normal_size(F: Sequence[Evaluation], Y: Sequence[Block]) -> float:
     for f, y in zip(F, Y, strict=True):
         if isinstance(y, LowRank):
             N = normal_component(f, y)
-            sizes.append(_probed_size(f, y) if N is None else N.norm())
+            sizes.append(probed_size(f, y) if N is None else N.norm())
     return math.hypot(*sizes)
 
 
@@ -81,8 +81,8 @@ def _widened(f: Evaluation, y: LowRank, tolerance: float) -> LowRank:
     return Augmented(U1, V1).value(y)
 
 
-def _probed_size(f: Evaluation, y: LowRank) -> float:
-    """Return the root mean square of ``||N w||`` over a few Gaussian vectors w, whose expectation is ``||N||``."""
+def probed_size(f: Evaluation, y: LowRank) -> float:
+    """Estimate the norm of a normal component N: root mean square of ``||N w||`` over a few Gaussian vectors w."""
     G = _outside(y.U, as_dtype(f.right(_probes(y.V, _PROBES)), y.dtype))
     return float(namespace(G).linalg.vector_norm(G)) / math.sqrt(_PROBES)
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import matode
 from matode import INTEGRATORS, AugmentedBUG, LowRank, MidpointBUG, PerBlock, Relative, State, problems, solve
@@ -102,6 +103,18 @@ def test_a_field_outside_the_bases_widens_them_instead_of_shrinking_the_step():
     exact = math.exp(-1) * Y0 + (1 - math.exp(-1)) * C
     assert (sol.Y[-1] - exact).norm() <= 1e-2 * exact.norm()
     assert sol.nsteps <= 60
+
+
+@pytest.mark.parametrize("name", ["parallel-bug-2", "midpoint-bug", "dgn", "abc-psi"])
+@pytest.mark.parametrize("low", [False, True])
+def test_what_neither_the_start_nor_the_step_sees_is_no_success(name, low):
+    # the identity maps the bases of Y into each other: no product with them shows that it has other directions
+    one = LowRank(np.eye(9)[:, :7], None, np.eye(7)) if low else scipy.sparse.csr_array(np.eye(9, 7))
+    Y0 = LowRank.random((9, 7), 2, rng=1)
+    sol = solve(lambda t, Y: one, (0, 0.5), Y0, name, rtol=1e-3)
+    assert sol.success, sol.message
+    exact = Y0.to_dense() + 0.5 * np.eye(9, 7)
+    assert np.linalg.norm(sol.Y[-1].to_dense() - exact) <= 1e-2 * np.linalg.norm(exact)
 
 
 def test_a_zero_start_grows_out_of_nothing():

@@ -754,3 +754,11 @@ def test_the_product_with_a_lazy_sum_stays_low_rank(monkeypatch):
     for product, dense in zip(products, expected, strict=True):
         assert isinstance(product, LowRank)
         assert np.linalg.norm(product.to_dense() - dense) <= 1e-13
+
+
+@pytest.mark.parametrize("shape", [(12, 9), (9, 12)])
+def test_an_entrywise_product_is_never_wider_than_the_matrix(backend, shape):
+    Y, Z = (LowRank.random(shape, r, rng=r, dtype="complex128", backend=backend) for r in (3, 4))
+    product = Y * Z
+    assert max(product.U.shape[1], product.V.shape[1]) == 9
+    assert_array(product.to_dense(), _array.to_host(Y.to_dense()) * _array.to_host(Z.to_dense()), backend, atol=1e-13)
