@@ -87,7 +87,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 standard.run,
                 standard.QUICK,
                 standard.FULL,
-                seconds=(25, 400),
+                seconds=(30, 400),
             ),
             Experiment(
                 "mnist-mlp",
@@ -163,7 +163,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 work_precision.run,
                 work_precision.QUICK,
                 work_precision.FULL,
-                seconds=(10, 300),
+                seconds=(10, 400),
             ),
         )
     }

@@ -32,7 +32,7 @@ def draw(runs: Runs) -> Any:
             ax.set_xscale("log")
             ax.set_yscale("log")
             style.logarithmic(ax.yaxis, decades=6)
-            style.logarithmic(ax.xaxis, decades=4)
+            style.readable(ax.xaxis, [row[cost] for row in own])
             ax.set_xlabel(label)
         axes[0, column].set_title(own[0]["title"].replace(", n =", ",\nn ="), loc="left")
     for ax in axes[:, 0]:

@@ -43,11 +43,7 @@ def draw(run: Run, cells: Sequence[Sequence[Cell]], height: float) -> Any:
         ax.set_xscale("log")
         ax.set_yscale("log")
     style.marked(axes[0, 0].xaxis, sorted({row["h"] for row in everything}))
-    sizes = [row["error"] for row in everything]
-    if max(sizes) > 100 * min(sizes):
-        style.logarithmic(axes[0, 0].yaxis, decades=5)
-    else:
-        style.plain(axes[0, 0].yaxis)
+    style.readable(axes[0, 0].yaxis, [row["error"] for row in everything])
     for ax in axes[:, 0]:
         ax.set_ylabel(r"error at $T=1$")
     for ax in axes[-1]:

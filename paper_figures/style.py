@@ -22,6 +22,8 @@ __all__ = [
     "marked",
     "new_figure",
     "note",
+    "plain",
+    "readable",
 ]
 
 COLUMN = 3.4
@@ -168,6 +170,11 @@ def plain(axis: Any) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def readable(axis: Any, values: Sequence[float]) -> None:
+    """Label a logarithmic axis so that at least two labels fall within the values."""
+    plain(axis) if max(values) < 50 * min(values) else logarithmic(axis)
 
 
 def logarithmic(axis: Any, decades: int = 6) -> None:
