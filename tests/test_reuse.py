@@ -48,6 +48,21 @@ def test_reusing_agrees_with_the_plain_path(backend, integrator, dtype):
     assert difference <= 1e-14 * np.linalg.norm(to_host(plain.to_dense())) * 18
 
 
+@pytest.mark.parametrize("integrator", [AugmentedBUG, ParallelBUG])
+def test_the_three_flows_of_a_step_share_their_products(integrator, monkeypatch):
+    met = []
+
+    def watching(A, X):
+        met.append(X)
+        return A @ X
+
+    monkeypatch.setattr(reuse, "apply", watching)
+    A = sp.random_array((18, 18), density=0.2, rng=np.random.default_rng(0)).tocsr()
+    Y0 = LowRank.random((18, 18), 4, rng=3)
+    integrator().step(UserField(lambda t, Y: A @ Y + Y @ A.T), 0.3, 0.02, (Y0,))
+    assert sum(X is Y0.U for X in met) == sum(X is Y0.V for X in met) == 1
+
+
 def test_a_fixed_factor_meets_the_operator_once_in_a_flow(monkeypatch):
     widths = []
 

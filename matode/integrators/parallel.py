@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from matode._array import Array, host, mH, namespace, zeros_like_shape
-from matode.flows import k_flow, k_rhs, l_flow, l_rhs, s_flow
+from matode.flows import k_flow, k_rhs, l_flow, l_rhs, reusing, s_flow
 from matode.integrators.augmenting import Augmented, augmented
 from matode.integrators.truncating import rules_of, truncated
 from matode.lowrank import LowRank
@@ -61,8 +61,8 @@ class ParallelBUG:
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h; ``info["rejections"]`` says how often the step was made again."""
+        start = Y = reusing(Y)
         F = field(t, Y)
-        start = State(Y)
         for rejections in range(self.retries + 1):
             wide, bases = self._untruncated(field, F, t, h, start)
             moved, info = truncated(wide, self.truncation)
