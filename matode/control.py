@@ -289,6 +289,7 @@ class Control:
             why = "the solution changes faster than time is resolved; does it become infinite here?"
         else:
             return
+        self.h = None  # a restart begins with a step that it can make
         raise ControlError(f"the step size fell to {h:.1e}: {why if failure is None else failure}")
 
     def _first_step(self, start: _Start) -> float:

@@ -145,6 +145,7 @@ def test_validate_rejects_a_wrong_stranger(stranger, capsys):
         (["validate", "{stranger}:missing"], "has no function 'missing'"),
         (["validate", "{stranger}:projected_euler", "--guarantees", "perfect"], "unknown guarantee 'perfect'"),
         (["validate", "{stranger}:projected_euler", "--family", "bugs"], "unknown family 'bugs'"),
+        (["solve", "bounded", "--h", "0.5", "--quiet", "--save", "no-such-folder/x.npz"], "No such file or directory"),
     ],
 )
 def test_mistakes_end_with_one_sentence(arguments, sentence, stranger, capsys):

@@ -244,6 +244,14 @@ def test_nan_in_the_field_ends_the_solve_next_to_it(name):
     assert at_once.statistics.accepted == 0
 
 
+def test_a_restart_goes_on_where_the_step_had_collapsed():
+    poison, Y0 = np.full((5, 5), np.nan), LowRank.random((5, 5), 2, rng=0)
+    sol = solve(lambda t, Y: -1.0 * Y if t < 0.45 else poison, (0, 1), Y0, rtol=1e-3)
+    rest = solve(lambda t, Y: -1.0 * Y, (sol.t[-1], 1), sol, rtol=1e-3)
+    assert rest.success, rest.message
+    assert rest.nsteps <= 10
+
+
 def test_a_step_that_runs_away_is_only_a_rejected_one():
     with np.errstate(over="ignore", invalid="ignore"):
         sol = solve(lambda t, Y: -1e3 * Y @ (Y.mT @ Y), (0, 0.01), LowRank.random((6, 5), 2, rng=0), rtol=1e-4, h=0.01)
