@@ -53,7 +53,7 @@ def describe(runs: Runs) -> Description:
         One step of length 0.3 with the derivative of a given matrix of rank 3 whose smallest singular value is 1e-8.
         The {len(exact)} integrators that are exact in theory err by at most {max(exact):.0e}. The field is linear in
         time here, so that second-order methods whose bases are wide enough make no error either, although theory does
-        not promise it; {", ".join(missed)} do.
+        not promise it. Those that err are {", ".join(missed)}.
         """
     )
     settings = {"data": "40 x 30, rank 3, A(t) = (X0 + t X1) D (Z0 + t Z1)*, t from 0.7 to 1", **run_settings(run)}

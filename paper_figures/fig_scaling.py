@@ -29,7 +29,7 @@ def draw(runs: Runs) -> Any:
     time.set_xscale("log")
     time.set_yscale("log")
     style.logarithmic(time.yaxis)
-    style.guide(time, sorted({row["n"] for row in rows}, reverse=True), 0.3 * rows[-1]["seconds"], 1, "$n$")
+    style.guide(time, sorted({row["n"] for row in rows}, reverse=True), 0.12 * rows[-1]["seconds"], 1, "$n$")
     memory.set_ylim(bottom=0)
     time.set_ylabel("seconds per step")
     memory.set_ylabel("peak numbers / $((m+n)\\,r)$")

@@ -29,7 +29,7 @@ def draw(runs: Runs) -> Any:
         steps = sorted({row["h"] for row in own}, reverse=True)
         first = max(row["error"] for row in own)
         style.guide(ax, steps, 1.8 * first, 1, "$h$")
-        style.guide(ax, steps, 0.07 * first, 2, "$h^2$")
+        style.guide(ax, steps, 0.7 * first, 2, "$h^2$")
         ends = [steps[0], steps[-1]]
         limit = [h * own[0]["start_normal"] for h in ends]
         ax.plot(ends, limit, color=style.GREY, linewidth=0.8, linestyle=(0, (4, 2)))

@@ -17,7 +17,7 @@ from experiments.mnist_mlp import Settings as TrainingSettings
 from experiments.published_defect import Settings as DefectSettings
 from matode import INTEGRATORS
 from paper_figures import __main__ as cli
-from paper_figures import convergence_plot, page, published, style, training_plot
+from paper_figures import convergence_plot, fig_work_precision, page, published, style, training_plot
 from paper_figures.figure import Description
 from paper_figures.registry import FIGURES, get
 from tests.test_experiments import TINY
@@ -229,9 +229,17 @@ def test_captions_say_what_the_numbers_say(results):
     assert "12 solves" in described("fig_tolerance", results)
     assert "12 reached the end, 12 of them within 10 rtol" in described("fig_tolerance", results)
     assert "0 of 12 are below it" in described("fig_tolerance", results)
-    assert "PRK1, PRK2, PRK3, step truncation do" in described("fig_exactness", results)
+    assert "err are parallel BUG, PRK1, PRK2, PRK3, step truncation." in described("fig_exactness", results)
     assert "lyapunov, rtol 0.001: " in described("fig_work_precision", results)
     assert re.search(r"ours are within [0-4]\.\d% of them", described("fig_schroedinger_ranks", results))
+
+
+def test_the_fastest_method_is_one_that_keeps_the_tolerance():
+    row = {"problem": "p", "rtol": 1e-3, "error": 1e-4, "seconds": 2.0, "integrator": "bug"}
+    wrong = row | {"error": 0.1, "seconds": 1.0, "integrator": "ksl"}
+    failed = row | {"error": None, "seconds": 0.1, "integrator": "lsk"}
+    easier = row | {"rtol": 1e-2, "seconds": 0.5, "integrator": "prk1"}
+    assert fig_work_precision.fastest([wrong, row, failed, easier]).endswith("p, rtol 0.001: BUG.")
 
 
 def test_methods_have_looks_of_their_own():
