@@ -31,9 +31,11 @@ __all__ = [
     "as_dtype",
     "default_rng",
     "device_of",
+    "diagonal",
     "eps",
     "eye_like",
     "finite",
+    "frobenius",
     "from_host",
     "get_backend",
     "gpu_available",
@@ -45,13 +47,18 @@ __all__ = [
     "is_operator",
     "is_scalar",
     "is_sparse",
+    "largest",
     "mH",
+    "matrix_kind",
     "namespace",
     "normal",
     "overflowing",
     "scalar",
+    "shifted",
+    "smallest",
     "sparse_operator",
     "to_host",
+    "total",
     "zeros_like_shape",
 ]
 
@@ -69,8 +76,12 @@ class Backend(NamedTuple):
 
 def namespace(*arrays: Array) -> Any:
     """Return the (compatible) array namespace that all ``arrays`` share."""
-    if arrays and all(type(x) is host.ndarray for x in arrays):
-        return _numpy  # asked so often that the general answer, 1 us an array, shows in small problems
+    for x in arrays:
+        if type(x) is not host.ndarray:
+            break
+    else:
+        if arrays:
+            return _numpy  # asked so often that the general answer, 1 us an array, shows in small problems
     return array_api_compat.array_namespace(*arrays)
 
 
@@ -126,6 +137,8 @@ def to_host(x: Array) -> host.ndarray:
 
 def from_host(a: Any, like: Array, dtype: Any = None) -> Array:
     """Copy host data ``a`` to the namespace and device of ``like`` (and to ``dtype``, where it is given)."""
+    if type(like) is host.ndarray:
+        return host.array(a, dtype=dtype)
     xp = namespace(like)
     return xp.asarray(host.array(a), dtype=dtype, device=device_of(like))
 
@@ -180,11 +193,15 @@ def eps(x: Array) -> float:
 
 def eye_like(k: int, like: Array) -> Array:
     """Return the k x k identity with the dtype and device of ``like``."""
+    if type(like) is host.ndarray:
+        return host.eye(k, dtype=like.dtype)
     return namespace(like).eye(k, dtype=like.dtype, device=device_of(like))
 
 
 def zeros_like_shape(shape: Sequence[int], like: Array) -> Array:
     """Return zeros of ``shape`` with the dtype and device of ``like``."""
+    if type(like) is host.ndarray:
+        return host.zeros(shape, dtype=like.dtype)
     return namespace(like).zeros(tuple(shape), dtype=like.dtype, device=device_of(like))
 
 
@@ -193,8 +210,64 @@ def mH(x: Array) -> Array:
     return namespace(x).conj(x.mT) if is_complex(x) else x.mT
 
 
+def total(arrays: Sequence[Array]) -> Array:
+    """Return the sum of arrays of one shape; only what this function made itself is written to."""
+    if len(arrays) == 1:
+        return arrays[0]
+    found = arrays[0] + arrays[1]
+    for x in arrays[2:]:
+        if x.dtype == found.dtype:
+            found += x  # as long as all fit into the cache, the pass for one more new array costs as much as the sum
+        else:
+            found = found + x
+    return found
+
+
+def shifted(x: Array, c: float, y: Array) -> Array:
+    """Return ``x + c y`` with one new array."""
+    found = c * y
+    if found.dtype != x.dtype:
+        return x + found
+    found += x
+    return found
+
+
+def frobenius(x: Array) -> float:
+    """Return the Frobenius norm, in one pass that does not guard against overflow."""
+    if type(x) is host.ndarray:
+        return math.sqrt(host.vdot(x, x).real)
+    xp = namespace(x)
+    x = xp.reshape(x, (-1,))
+    square = xp.vecdot(x, x)
+    return math.sqrt(float(xp.real(square) if is_complex(x) else square))
+
+
+def diagonal(x: Array) -> Array:
+    """Return the real part of the diagonal of a matrix."""
+    if type(x) is host.ndarray:
+        return x.diagonal().real
+    xp = namespace(x)
+    d = xp.linalg.diagonal(x)
+    return xp.real(d) if is_complex(x) else d
+
+
+def smallest(x: Array) -> float:
+    """Return the smallest entry of a real array; NaN where there is one."""
+    return float(x.min() if type(x) is host.ndarray else namespace(x).min(x))
+
+
+def largest(x: Array) -> float:
+    """Return the largest absolute value of an entry; NaN where there is one."""
+    if type(x) is host.ndarray:
+        return float(abs(x).max())
+    xp = namespace(x)
+    return float(xp.max(xp.abs(x)))
+
+
 def finite(x: Array) -> bool:
     """Whether every entry is finite. One number crosses to the host."""
+    if type(x) is host.ndarray:
+        return bool(host.isfinite(x).all())
     xp = namespace(x)
     return bool(xp.all(xp.isfinite(x)))
 
@@ -238,6 +311,15 @@ def is_operator(A: Any) -> bool:
     return False
 
 
+def matrix_kind(A: Any) -> str:
+    """Return "array", "sparse" or "operator", and "" for anything else."""
+    if type(A) is host.ndarray:
+        return "array"
+    if is_sparse(A):
+        return "sparse"
+    return "array" if is_array(A) else "operator" if is_operator(A) else ""
+
+
 def adjoint(A: Any) -> Any:
     """Return the conjugate transpose of an array, a sparse matrix or a ``LinearOperator``."""
     if is_array(A):
@@ -257,9 +339,11 @@ def apply(A: Any, X: Array) -> Array:
     """
     if is_array(A):
         xp = namespace(A, X)
+        if A.dtype == X.dtype:
+            return A @ X
         dtype = xp.result_type(A, X)
         return as_dtype(A, dtype) @ as_dtype(X, dtype)
-    if type(A).__module__.startswith("scipy.") and not isinstance(X, host.ndarray):
+    if not isinstance(X, host.ndarray) and type(A).__module__.startswith("scipy."):
         raise TypeError(
             f"a SciPy {type(A).__name__} acts on NumPy arrays, but the factors are {type(X).__module__} arrays: "
             "convert the operator to that library first (for CuPy: cupyx.scipy.sparse)"

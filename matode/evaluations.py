@@ -19,9 +19,11 @@ from matode._array import (
     is_operator,
     is_scalar,
     is_sparse,
+    matrix_kind,
     mH,
     namespace,
     scalar,
+    total,
 )
 
 if TYPE_CHECKING:
@@ -125,12 +127,13 @@ class Lazy:
         return self._scaled(1.0 / scalar(other)) if is_scalar(other) else NotImplemented
 
     def __matmul__(self, other: Any) -> Any:
-        if not _is_matrix(other):
+        kind = _kind(other)
+        if not kind:
             return NotImplemented
         _check_inner(self.shape, other.shape)
-        if is_array(other) and other.ndim == 1:
+        if kind == "array" and other.ndim == 1:
             return self.right(other[:, None])[:, 0]
-        if isinstance(other, Lazy):
+        if kind == "lazy":
             if other.factors() is not None and self.factors() is None:
                 return other._multiplied_left(self)
             if self.factors() is None:
@@ -140,10 +143,11 @@ class Lazy:
         return self._multiplied_right(other)
 
     def __rmatmul__(self, other: Any) -> Any:
-        if not _is_matrix(other):
+        kind = _kind(other)
+        if not kind:
             return NotImplemented
         _check_inner(other.shape, self.shape)
-        if is_array(other) and other.ndim == 1:
+        if kind == "array" and other.ndim == 1:
             return mH(self.left(mH(other[None, :])))[0, :]
         return self._multiplied_left(other)
 
@@ -285,15 +289,15 @@ class Sum(Lazy):
 
     def right(self, V: Array) -> Array:
         """Return ``F @ V``."""
-        return reduce(add, (term.right(V) for term in self.terms))
+        return total([term.right(V) for term in self.terms])
 
     def left(self, U: Array) -> Array:
         """Return ``F* @ U``."""
-        return reduce(add, (term.left(U) for term in self.terms))
+        return total([term.left(U) for term in self.terms])
 
     def galerkin(self, U: Array, V: Array) -> Array:
         """Return ``U* @ F @ V``."""
-        return reduce(add, (term.galerkin(U, V) for term in self.terms))
+        return total([term.galerkin(U, V) for term in self.terms])
 
     def factors(self) -> LowRank | None:
         """Return the sum as a LowRank where every term is one, else None."""
@@ -385,8 +389,9 @@ def _unwrapped(value: Lazy) -> Any:
     return value.full() if isinstance(value, Sum) else value
 
 
-def _is_matrix(value: Any) -> bool:
-    return isinstance(value, Lazy) or is_array(value) or is_sparse(value) or is_operator(value)
+def _kind(value: Any) -> str:
+    """Return "lazy" for what is ours, else what kind of foreign matrix it is; "" where it is none."""
+    return "lazy" if isinstance(value, Lazy) else matrix_kind(value)
 
 
 def _is_matrix_class(A: Any) -> bool:

@@ -49,7 +49,7 @@ class UserField:
             if not isinstance(values, tuple | list) or len(values) != len(Y):
                 given = f"{len(values)} values" if isinstance(values, tuple | list) else type(values).__name__
                 raise ValueError(f"F must return one matrix per block: expected {len(Y)}, got {given}")
-        return tuple(_evaluation(value, block, i) for i, (value, block) in enumerate(zip(values, Y, strict=True)))
+        return tuple([_evaluation(value, block, i) for i, (value, block) in enumerate(zip(values, Y, strict=True))])
 
 
 class Counted:

@@ -221,7 +221,7 @@ class Motion:
 
 def with_cores(Y: Sequence[Block], S: Sequence[Array]) -> State:
     """Return the state with the cores, or dense blocks, that an S-flow gave, in the bases of Y."""
-    return State(LowRank(y.U, s, y.V) if isinstance(y, LowRank) else s for y, s in zip(Y, S, strict=True))
+    return State([LowRank.moving(y.U, s, y.V) if isinstance(y, LowRank) else s for y, s in zip(Y, S, strict=True)])
 
 
 def from_k(Y: Sequence[Block], K: Sequence[Array]) -> State:

@@ -9,7 +9,23 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from matode._array import Array, as_dtype, eps, eye_like, from_host, host, is_complex, is_gpu, mH, namespace, to_host
+from matode._array import (
+    Array,
+    as_dtype,
+    diagonal,
+    eps,
+    eye_like,
+    frobenius,
+    from_host,
+    host,
+    is_complex,
+    is_gpu,
+    largest,
+    mH,
+    namespace,
+    smallest,
+    to_host,
+)
 
 if TYPE_CHECKING:
     from matode.truncation import Truncation
@@ -56,14 +72,13 @@ def complement(U: Array, X: Array) -> Array:
     Yanagisawa and Fukaya 2015). Where the Gram matrix is too close to singular for that, the directions are split off
     by size, a few orders of magnitude a pass.
     """
-    xp = namespace(U, X)
     room = min(X.shape[1], U.shape[0] - U.shape[1])
     if room <= 0:
         return X[:, :0]
-    size = _norm(X)
+    size = frobenius(X)
     if not size < 1e15:  # squares of the entries must not overflow
-        X = X * (1.0 / float(xp.max(xp.abs(X))))
-        size = _norm(X)
+        X = X * (1.0 / largest(X))
+        size = frobenius(X)
     N = X - U @ (mH(U) @ X)
     floor = 2.0 * math.sqrt(X.shape[1]) * eps(X) * size
     if room == X.shape[1]:
@@ -75,13 +90,6 @@ def complement(U: Array, X: Array) -> Array:
     return _deflated(U, N, room, floor)
 
 
-def _norm(X: Array) -> float:
-    """Return the Frobenius norm, in one pass."""
-    xp = namespace(X)
-    x = xp.reshape(X, (-1,))
-    return math.sqrt(float(_real(xp.vecdot(x, x))))
-
-
 def _cholesky_qr(N: Array, floor: float) -> Array | None:
     """Return Q of ``N = Q R`` by one Cholesky QR, or None where N is too ill-conditioned, or a column too small.
 
@@ -90,8 +98,8 @@ def _cholesky_qr(N: Array, floor: float) -> Array | None:
     xp = namespace(N)
     A = as_dtype(N, _double(N))
     G = mH(A) @ A
-    d = _real(xp.linalg.diagonal(G))
-    if not float(xp.min(d)) > floor**2:
+    d = diagonal(G)
+    if not smallest(d) > floor**2:
         return None
     scale = as_dtype(1.0 / xp.sqrt(d), G.dtype)
     try:
@@ -99,8 +107,7 @@ def _cholesky_qr(N: Array, floor: float) -> Array | None:
     except (host.linalg.LinAlgError, RuntimeError):  # RuntimeError is torch's
         return None
     # unit columns: the smallest pivot bounds the condition number; what is lost is repaired by the second round
-    smallest = float(xp.min(_real(xp.linalg.diagonal(R))))
-    if not smallest > _SMALLEST_PIVOT:  # also where CuPy's Cholesky gave NaN instead of an exception
+    if not smallest(diagonal(R)) > _SMALLEST_PIVOT:  # also where CuPy's Cholesky gave NaN instead of an exception
         return None
     return N @ as_dtype(scale[:, None] * xp.linalg.inv(R), N.dtype)
 
@@ -111,28 +118,26 @@ def _polished(U: Array, Q: Array) -> Array | None:
     The second projection and the second Cholesky QR in one: the Gram matrix of what the projection leaves is known from
     its parts. Where it is close to the identity, the series of its inverse root needs no factorisation.
     """
-    xp = namespace(Q)
     inside = mH(U) @ Q
     one = eye_like(Q.shape[1], Q)
     G = mH(Q) @ Q - mH(inside) @ inside
-    defect = float(xp.max(xp.abs(G - one))) * Q.shape[1]
+    defect = largest(G - one) * Q.shape[1]
     if defect <= 0.5 * math.sqrt(eps(Q)):
         T = 1.5 * one - 0.5 * G
     elif defect <= 0.5:
+        xp = namespace(Q)
         T = as_dtype(xp.linalg.inv(mH(xp.linalg.cholesky(as_dtype(G, _double(G))))), G.dtype)
     else:
         return None
-    return Q @ T - U @ (inside @ T)
+    basis = Q @ T
+    basis -= U @ (inside @ T)
+    return basis
 
 
 def _double(X: Array) -> Any:
     """Return the double-precision dtype of the kind of X."""
     xp = namespace(X)
     return xp.complex128 if is_complex(X) else xp.float64
-
-
-def _real(x: Array) -> Array:
-    return namespace(x).real(x) if is_complex(x) else x
 
 
 def _deflated(U: Array, N: Array, room: int, floor: float) -> Array:

@@ -28,6 +28,7 @@ from matode._array import (
     namespace,
     normal,
     to_host,
+    total,
     zeros_like_shape,
 )
 from matode.entrywise import power
@@ -122,12 +123,17 @@ class LowRank(Lazy):
 
     _terms: tuple[_Term, ...]
 
-    def __init__(self, U: Array, S: Array | None, V: Array) -> None:
-        self._set(_checked(U, S, V))
+    head: Array
+    """The first left factor: an array to ask for dtype, device and namespace, without joining a sum."""
 
-    def _set(self, *terms: _Term) -> None:
+    def __init__(self, U: Array, S: Array | None, V: Array) -> None:
+        self._set((_checked(U, S, V),))
+
+    def _set(self, terms: tuple[_Term, ...]) -> None:
+        U, _, V, _ = terms[0]
         _set(self, "_terms", terms)
-        _set(self, "shape", (terms[0].U.shape[0], terms[0].V.shape[0]))
+        _set(self, "head", U)
+        _set(self, "shape", (U.shape[0], V.shape[0]))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LowRank cannot be changed: make a new one instead of setting {name!r}")
@@ -136,7 +142,7 @@ class LowRank(Lazy):
     def _of(cls, *terms: _Term) -> LowRank:
         """Make a value of terms that are known to be consistent."""
         Y = cls.__new__(cls)
-        Y._set(*terms)
+        Y._set(terms)
         return Y
 
     @classmethod
@@ -231,11 +237,6 @@ class LowRank(Lazy):
         return tuple(term[:3] for term in self._terms)
 
     @property
-    def head(self) -> Array:
-        """The first left factor: an array to ask for dtype, device and namespace, without joining a sum."""
-        return self._terms[0].U
-
-    @property
     def products(self) -> Products | None:
         """What the step that moves this matrix remembers; None outside of a step."""
         for term in self._terms:
@@ -244,8 +245,8 @@ class LowRank(Lazy):
         return None
 
     @classmethod
-    def moving(cls, U: Array, S: Array | None, V: Array, products: Products | None) -> LowRank:
-        """Return ``U S V*`` as the matrix that a step moves: it holds some of the factors in ``products``.
+    def moving(cls, U: Array, S: Array | None, V: Array, products: Products | None = None) -> LowRank:
+        """Return ``U S V*`` as the matrix that a step moves: it may hold some of the factors in ``products``.
 
         The factors are not checked: they must fit.
         """
@@ -303,24 +304,24 @@ class LowRank(Lazy):
         """Return ``Y @ V`` as a dense (m, k) array, for a thin ``V`` of shape (n, k)."""
         Y, V = self._promoted(V)
         products = Y.products
-        return reduce(add, [t.right(V, products) for t in Y._terms])
+        return total([t.right(V, products) for t in Y._terms])
 
     def left(self, U: Array) -> Array:
         """Return ``Y* @ U`` as a dense (n, k) array, for a thin ``U`` of shape (m, k)."""
         Y, U = self._promoted(U)
         products = Y.products
-        return reduce(add, [t.left(U, products) for t in Y._terms])
+        return total([t.left(U, products) for t in Y._terms])
 
     def galerkin(self, U: Array, V: Array) -> Array:
         """Return ``U* @ Y @ V``, (k, l)."""
         Y, U = self._promoted(U)
         Y, V = Y._promoted(V)
         products = Y.products
-        return reduce(add, [t.galerkin(U, V, products) for t in Y._terms])
+        return total([t.galerkin(U, V, products) for t in Y._terms])
 
     def _promoted(self, X: Array) -> tuple[LowRank, Array]:
         """Return the value and X in the dtype that products of the two have: not every library promotes by itself."""
-        if X.dtype == self.head.dtype:
+        if self.head.dtype == X.dtype:
             return self, X
         dtype = namespace(X, self.head).result_type(X, self.head)
         return (self if self.dtype == dtype else self.astype(dtype)), as_dtype(X, dtype)
@@ -392,26 +393,26 @@ class LowRank(Lazy):
         return LowRank._of(*terms)
 
     def _multiplied_left(self, A: Any) -> LowRank:
-        if isinstance(A, Operator):
-            A = A.A
-        if isinstance(A, LowRank):
-            return A._multiplied_right(self)
         if isinstance(A, Lazy):
-            return LowRank._of(*[_term(A.right(U), S, V, P) for U, S, V, P in self._terms])
+            if isinstance(A, LowRank):
+                return A._multiplied_right(self)
+            if not isinstance(A, Operator):
+                return LowRank._of(*[_term(A.right(U), S, V, P) for U, S, V, P in self._terms])
+            A = A.A
         return LowRank._of(*[_term(_image(A, U, P), S, V, P) for U, S, V, P in self._terms])
 
     def _multiplied_right(self, B: Any) -> LowRank:
-        if isinstance(B, LowRank):
-            self, B = _promoted(self, B)
-            U, S, V, _ = self._joined
-            return LowRank._of(*[_term(U, S @ _times_core(mH(V) @ t.U, t.S), t.V, None) for t in B._terms])
-        if isinstance(B, Operator):
-            B = B.A
         if isinstance(B, Lazy):
-            low = B.factors()
-            if low is not None:
-                return self._multiplied_right(low)
-            return LowRank._of(*[_term(U, S, B.left(V), P) for U, S, V, P in self._terms])
+            if isinstance(B, LowRank):
+                self, B = _promoted(self, B)
+                U, S, V, _ = self._joined
+                return LowRank._of(*[_term(U, S @ _times_core(mH(V) @ t.U, t.S), t.V, None) for t in B._terms])
+            if not isinstance(B, Operator):
+                low = B.factors()
+                if low is not None:
+                    return self._multiplied_right(low)
+                return LowRank._of(*[_term(U, S, B.left(V), P) for U, S, V, P in self._terms])
+            B = B.A
         return LowRank._of(*[_term(U, S, _image(B, V, P, star=True), P) for U, S, V, P in self._terms])
 
     def _hadamard(self, other: Any) -> Any:
@@ -487,7 +488,8 @@ def _term(U: Array, S: Array | None, V: Array, products: Products | None) -> _Te
 
 def _promoted(Y: LowRank, Z: LowRank) -> tuple[LowRank, LowRank]:
     """Return both with the dtype that they share."""
-    if Y.dtype == Z.dtype and type(Y.head) is type(Z.head):
+    y, z = Y.head, Z.head
+    if y.dtype == z.dtype and type(y) is type(z):
         return Y, Z
     dtype = namespace(Y.head, Z.head).result_type(Y.dtype, Z.dtype)
     return Y if Y.dtype == dtype else Y.astype(dtype), Z if Z.dtype == dtype else Z.astype(dtype)

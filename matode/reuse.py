@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import suppress
-from operator import attrgetter
+from functools import partial
+from operator import attrgetter, is_
 from typing import Any, NamedTuple
 
 from matode._array import Array, adjoint, apply, eye_like, host, is_array, is_sparse, mH, namespace, zeros_like_shape
@@ -33,7 +33,7 @@ class _HostMatrix:
     def __init__(self, A: Any, buffers: Callable[[Any], Any], parts: Any, gone: Callable[[Any], Any]) -> None:
         self._buffers, self._parts, self._watched = buffers, parts, weakref.ref(A, gone)
         self.owners = tuple([x if x.base is None else x.base for x in parts])
-        memory = [(id(o), x.ctypes.data, x.strides, x.dtype) for x, o in zip(parts, self.owners, strict=True)]
+        memory = [(id(o), _address(x), x.strides, x.dtype) for x, o in zip(parts, self.owners, strict=True)]
         self.identity = (type(A), A.shape, *memory)
         self.name = -1  # a short form of the identity
         self._flat = parts[0].ravel(order="K")
@@ -59,11 +59,11 @@ class _HostMatrix:
 
     def describes(self, A: Any) -> bool:
         """Whether A still consists of the arrays that it was made of."""
-        return all(x is y for x, y in zip(self._buffers(A), self._parts, strict=True))
+        return all(map(is_, self._buffers(A), self._parts))
 
     def contents(self) -> Hashable:
         """Return a fingerprint of the entries, since a field may write to them: two inner products and the first."""
-        return self._flat.item(0), host.dot(self._flat, self._flat), host.dot(self._front, self._rear)
+        return self._flat.item(0), self._flat.dot(self._flat), self._front.dot(self._rear)
 
     def adjoint(self, A: Any) -> Any:
         """Return ``A*``, made anew when the entries have changed: not every format gives a view."""
@@ -71,6 +71,11 @@ class _HostMatrix:
         if self._adjoint is None or self._adjoint[0] != version:
             self._adjoint = version, adjoint(A)
         return self._adjoint[1]
+
+
+def _address(x: host.ndarray) -> int:
+    """Return where a view begins; 0 for an array that owns its memory, which is known by its identity alone."""
+    return 0 if x.base is None else int(x.ctypes.data)
 
 
 def _itself(A: host.ndarray) -> tuple[host.ndarray]:
@@ -94,7 +99,7 @@ class Products:
     them. The factors of a LowRank are never written to.
     """
 
-    __slots__ = ("__weakref__", "_fixed", "_memo", "_names", "_operators", "_orthogonal")
+    __slots__ = ("__weakref__", "_fixed", "_memo", "_names", "_operators", "_orthogonal", "_self")
 
     def __init__(self) -> None:
         self._fixed: dict[int, _Fixed] = {}
@@ -102,6 +107,7 @@ class Products:
         self._memo: dict[Hashable, tuple[Array, list[Any]]] = {}
         self._operators: dict[int, _HostMatrix] = {}
         self._names: dict[Hashable, int] = {}
+        self._self = weakref.ref(self)  # no reference leads back here, so that a step's end frees all
 
     @property
     def entries(self) -> int:
@@ -125,8 +131,10 @@ class Products:
     def image(self, A: Any, X: Array, *, star: bool = False) -> Array:
         """Return ``A @ X``, or ``A* @ X``, for an array, a sparse matrix or a ``LinearOperator``."""
         fixed = self._fixed.get(id(X))
-        known = None if fixed is None else self._known(A)
-        if fixed is None or known is None:
+        if fixed is None:
+            return apply(self._adjoint(A) if star else A, X)
+        known = self._known(A)
+        if known is None:
             return apply(self._adjoint(A) if star else A, X)
         key = (known.name, known.contents(), star, id(X))
         found = self._memo.get(key)
@@ -138,8 +146,10 @@ class Products:
             parts = tuple([self.image(A, part, star=star) for part in fixed.parts])
             Z = _joined(*parts)
         self._remember(key, (*known.owners, X), Z)
-        with suppress(TypeError):
+        try:
             self._fixed[id(Z)] = _Fixed(weakref.ref(Z, self._dropping("_fixed", id(Z))), parts=parts)
+        except TypeError:
+            pass
         return Z
 
     def gram(self, W: Array, X: Array) -> Array | None:
@@ -168,20 +178,15 @@ class Products:
 
     def _remember(self, key: Hashable, watched: Sequence[Any], value: Array) -> Array:
         drop = self._dropping("_memo", key)
-        with suppress(TypeError):  # a library whose arrays cannot be watched
+        try:
             self._memo[key] = (value, [weakref.ref(X, drop) for X in watched if X is not None])
+        except TypeError:  # a library whose arrays cannot be watched
+            pass
         return value
 
     def _dropping(self, table: str, key: Hashable) -> Callable[[Any], None]:
-        """Return what takes an entry out of a table; no reference leads back here, so that a step's end frees all."""
-        me = weakref.ref(self)
-
-        def drop(_: Any) -> None:
-            products = me()
-            if products is not None:
-                getattr(products, table).pop(key, None)
-
-        return drop
+        """Return what takes an entry out of a table."""
+        return partial(_drop, self._self, table, key)
 
     def _known(self, A: Any) -> _HostMatrix | None:
         """Return how a host matrix is recognised; None where it cannot be."""
@@ -201,6 +206,12 @@ class Products:
     def _formed(self, W: Array, X: Array) -> Array:
         G = self.gram(W, X)
         return eye_like(X.shape[1], X) if G is None else G
+
+
+def _drop(products: Callable[[], Products | None], table: str, key: Hashable, _: Any) -> None:
+    alive = products()
+    if alive is not None:
+        getattr(alive, table).pop(key, None)
 
 
 def _joined(*parts: Array) -> Array:

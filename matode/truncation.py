@@ -53,8 +53,10 @@ class Truncation:
 
     def is_capped(self, s: host.ndarray, discarded: float) -> bool:
         """Whether ``max_rank`` kept only ``s`` where the tolerance would not have ``discarded`` as much."""
+        if len(s) != self.max_rank:
+            return False
         norm = host.asarray([math.hypot(float(tails(s)[0]), discarded)])
-        return len(s) == self.max_rank and discarded > self.tolerance(norm) * (1 + 1e-12)
+        return discarded > self.tolerance(norm) * (1 + 1e-12)
 
     def capped(self, max_rank: int | None) -> Truncation:
         """Return the same rule with this cap, or its own where that is lower or none is given."""

@@ -276,6 +276,56 @@ def test_finite(backend, dtype, bad):
     assert _array.finite(send(backend, values, dtype)) is False
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sums_write_only_into_what_they_made(backend, dtype):
+    x = example(backend, dtype)
+    values = np.array(_array.to_host(x))
+    assert _array.total([x]) is x
+    for count in (2, 3, 5):
+        assert_array(_array.total([x] * count), count * values, backend, dtype)
+    assert_array(_array.shifted(x, -0.5, x), 0.5 * values, backend, dtype)
+    assert_array(x, values, backend, dtype)
+
+
+def test_sums_promote(backend):
+    x, z = example(backend), example(backend, "complex128")
+    assert_array(_array.total([x, x, z, x]), 3 * REAL + COMPLEX, backend, "complex128")
+    assert_array(_array.shifted(x, 2.0, z), REAL + 2 * COMPLEX, backend, "complex128")
+    assert_array(_array.shifted(z, 2.0, x), COMPLEX + 2 * REAL, backend, "complex128")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sizes_of_arrays(backend, dtype):
+    x, values = example(backend, dtype), COMPLEX if dtype.startswith("complex") else REAL
+    rtol = 1e-6 if dtype in ("float32", "complex64") else 1e-14
+    assert _array.frobenius(x) == pytest.approx(np.linalg.norm(values), rel=rtol)
+    assert _array.frobenius(x.mT) == pytest.approx(np.linalg.norm(values), rel=rtol)
+    assert _array.largest(x) == pytest.approx(np.abs(values).max(), rel=rtol)
+    d = _array.diagonal(x)
+    assert_array(d, [1.0, 0.25], backend, "float32" if dtype in ("float32", "complex64") else "float64")
+    assert _array.smallest(d) == 0.25
+    wrong = np.array(values)
+    wrong[1, 2] = np.nan
+    assert not _array.largest(send(backend, wrong, dtype)) < np.inf
+    assert not _array.frobenius(send(backend, wrong, dtype)) < np.inf
+    assert not _array.smallest(send(backend, [np.nan, 1.0])) > 0
+    assert not _array.smallest(send(backend, [1.0, np.nan])) > 0
+
+
+def test_kinds_of_matrices(backend):
+    A = scipy.sparse.eye_array(2, format="csr")
+    given = [
+        example(backend),
+        A,
+        scipy.sparse.csr_matrix(A),
+        scipy.sparse.linalg.aslinearoperator(A),
+        [[1.0]],
+        1.0,
+        None,
+    ]
+    assert [_array.matrix_kind(x) for x in given] == ["array", "sparse", "sparse", "operator", "", "", ""]
+
+
 def test_scalars_of_every_kind(backend):
     for c in (1, 2.0, 3j, np.float32(4), np.complex128(5), np.int64(6), np.array(7.0)):
         assert _array.is_scalar(c)

@@ -25,8 +25,9 @@ class Augmented(NamedTuple):
         """
         m, n = self.U1.shape[1], self.V1.shape[1]
         p, q = y.S.shape
-        zero = (zeros_like_shape(shape, y.S) for shape in ((p, n), (m, q), (m, n)))
-        core = _blocks(y.S, *zero)
+        xp, S = namespace(y.S), y.S
+        right, below = zeros_like_shape((p, n), S), zeros_like_shape((m, q + n), S)
+        core = xp.concat([xp.concat([S, right], axis=1), below], axis=0)
         products = y.products
         if products is None:
             return self._wide(y, core)

@@ -39,7 +39,7 @@ def truncated(Y: Sequence[Block], rule: Truncation | None) -> tuple[State, dict[
         discarded = 0.0
         if isinstance(y, LowRank):
             P, s, Q, discarded = truncated_svd(y.S, own)
-            y = LowRank(y.U @ P, from_host(host.diag(s), P, P.dtype), y.V @ Q)
+            y = LowRank.moving(y.U @ P, from_host(host.diag(s), P, P.dtype), y.V @ Q)
             capped = capped or own.is_capped(s, discarded)
         blocks.append(y)
         errors.append(discarded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from matode._array import Array
+from matode._array import Array, shifted, total
 from matode.protocols import Rhs, Substep
 
 __all__ = ["Repeated", "RungeKutta", "combined", "euler", "heun", "heun3", "midpoint", "rk4"]
@@ -138,9 +138,6 @@ def combined(
     blocks = []
     for i, z in enumerate(Z):
         for c, alike in used.items():
-            move = alike[0][i]
-            for kj in alike[1:]:
-                move = move + kj[i]
-            z = z + c * move
+            z = shifted(z, c, total([kj[i] for kj in alike]))
         blocks.append(z)
     return tuple(blocks)
