@@ -38,7 +38,7 @@ from matode.truncation import Truncation
 
 __all__ = ["LowRank"]
 
-_set = object.__setattr__
+_set, _new = object.__setattr__, object.__new__
 
 
 class _Term(NamedTuple):
@@ -127,13 +127,7 @@ class LowRank(Lazy):
     """The first left factor: an array to ask for dtype, device and namespace, without joining a sum."""
 
     def __init__(self, U: Array, S: Array | None, V: Array) -> None:
-        self._set((_checked(U, S, V),))
-
-    def _set(self, terms: tuple[_Term, ...]) -> None:
-        U, _, V, _ = terms[0]
-        _set(self, "_terms", terms)
-        _set(self, "head", U)
-        _set(self, "shape", (U.shape[0], V.shape[0]))
+        _made((_checked(U, S, V),), self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LowRank cannot be changed: make a new one instead of setting {name!r}")
@@ -141,9 +135,7 @@ class LowRank(Lazy):
     @classmethod
     def _of(cls, *terms: _Term) -> LowRank:
         """Make a value of terms that are known to be consistent."""
-        Y = cls.__new__(cls)
-        Y._set(terms)
-        return Y
+        return _made(terms)
 
     @classmethod
     def from_dense(cls, A: Array, truncation: Truncation) -> LowRank:
@@ -250,7 +242,7 @@ class LowRank(Lazy):
 
         The factors are not checked: they must fit.
         """
-        return cls._of(_Term(U, S, V, products))
+        return _made((_Term(U, S, V, products),))
 
     @property
     def rank(self) -> int:
@@ -399,7 +391,7 @@ class LowRank(Lazy):
             if not isinstance(A, Operator):
                 return LowRank._of(*[_term(A.right(U), S, V, P) for U, S, V, P in self._terms])
             A = A.A
-        return LowRank._of(*[_term(_image(A, U, P), S, V, P) for U, S, V, P in self._terms])
+        return _made(tuple([_term(_image(A, U, P), S, V, P) for U, S, V, P in self._terms]))
 
     def _multiplied_right(self, B: Any) -> LowRank:
         if isinstance(B, Lazy):
@@ -413,7 +405,7 @@ class LowRank(Lazy):
                     return self._multiplied_right(low)
                 return LowRank._of(*[_term(U, S, B.left(V), P) for U, S, V, P in self._terms])
             B = B.A
-        return LowRank._of(*[_term(U, S, _image(B, V, P, star=True), P) for U, S, V, P in self._terms])
+        return _made(tuple([_term(U, S, _image(B, V, P, star=True), P) for U, S, V, P in self._terms]))
 
     def _hadamard(self, other: Any) -> Any:
         if isinstance(other, Operator):
@@ -437,7 +429,7 @@ class LowRank(Lazy):
             if other.shape != self.shape:
                 raise ValueError(f"cannot add low-rank matrices of shapes {self.shape} and {other.shape}")
             a, b = _promoted(self, other)
-            return LowRank._of(*a._terms, *b._terms)
+            return _made(a._terms + b._terms)
         return super().__add__(other)
 
     def __sub__(self, other: Any) -> Any:
@@ -458,6 +450,16 @@ def _in_unit_basis(A: Array) -> LowRank:
     """Return a dense matrix with an identity for the basis of its shorter side."""
     m, n = A.shape
     return LowRank(A, None, eye_like(n, A)) if n <= m else LowRank(eye_like(m, A), None, mH(A))
+
+
+def _made(terms: tuple[_Term, ...], Y: LowRank | None = None) -> LowRank:
+    """Return a value, a new one unless it is given, made of terms that are known to be consistent."""
+    U, _, V, _ = terms[0]
+    Y = _new(LowRank) if Y is None else Y
+    _set(Y, "_terms", terms)
+    _set(Y, "head", U)
+    _set(Y, "shape", (U.shape[0], V.shape[0]))
+    return Y
 
 
 def _checked(U: Array, S: Array | None, V: Array) -> _Term:

@@ -179,10 +179,15 @@ class Products:
     def _remember(self, key: Hashable, watched: Sequence[Any], value: Array) -> Array:
         drop = self._dropping("_memo", key)
         try:
-            self._memo[key] = (value, [weakref.ref(X, drop) for X in watched if X is not None])
+            self._memo[key] = (value, [weakref.ref(X, drop) for X in watched if not self._holds(X)])
         except TypeError:  # a library whose arrays cannot be watched
             pass
         return value
+
+    def _holds(self, X: Array | None) -> bool:
+        """Whether X lives as long as this object does."""
+        fixed = self._fixed.get(id(X))
+        return X is None or (fixed is not None and fixed.anchor is X)
 
     def _dropping(self, table: str, key: Hashable) -> Callable[[Any], None]:
         """Return what takes an entry out of a table."""

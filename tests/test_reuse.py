@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from matode import AugmentedBUG, LowRank, MidpointBUG, ParallelBUG, Rank, reuse, rk4
+from matode import AugmentedBUG, LowRank, MidpointBUG, ParallelBUG, ParallelBUG2, Rank, reuse, rk4
 from matode._array import get_backend, sparse_operator, to_host
 from matode.field import UserField
 from matode.flows import k_flow
@@ -37,7 +37,7 @@ def _plain(F):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize("integrator", [AugmentedBUG, ParallelBUG, MidpointBUG])
+@pytest.mark.parametrize("integrator", [AugmentedBUG, ParallelBUG, ParallelBUG2, MidpointBUG])
 def test_reusing_agrees_with_the_plain_path(backend, integrator, dtype):
     F, Y0 = _lyapunov(backend, dtype)
     method = integrator(truncation=Rank(4))
@@ -113,6 +113,19 @@ def test_matrices_that_share_entries_but_not_their_places_are_told_apart():
     for row in places:
         A = sp.csr_array((ones, row, start), shape=(6, 6))
         assert_same(products.image(A, X), A @ X)
+
+
+def test_views_of_one_array_are_told_apart_by_where_they_begin():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((2, 6))
+    places = np.array([0, 2, 1, 3, 4, 5])
+    halves = np.vstack([np.tile(rows[:1], (3, 1)), np.tile(rows[1:], (3, 1))])
+    both = np.vstack([halves, halves[:, places]])  # the same entries in other columns: the same fingerprint
+    products = Products()
+    X = products.hold(np.linalg.qr(rng.standard_normal((6, 2)))[0])
+    for A in (both[:6], both[6:]):
+        assert_same(products.image(A, X), A @ X)
+    assert products.entries == 2
 
 
 def test_what_is_made_anew_for_each_evaluation_is_not_kept_alive():

@@ -129,6 +129,7 @@ class ParallelBUG2:
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
+        Y = reusing(Y)
         F = field(t, Y)
         bases = (augmented(y, k, z) for y, k, z in zip(Y, k_rhs(F, Y), l_rhs(F, Y), strict=True))
         wide = State(y if basis is None else basis.value(y) for y, basis in zip(Y, bases, strict=True))
