@@ -175,8 +175,8 @@ def _outside(U: Array, found: Sequence[Array], Q: Array) -> Array:
         keep = int((to_host(w) > _KEPT**2).sum())
         if keep == 0:
             return Q[:, :0]
-        Q, _ = qr(Q @ W[:, W.shape[1] - keep :])
-    return Q
+        Q = Q @ (W[:, -keep:] / as_dtype(xp.sqrt(w[-keep:]), Q.dtype)[None, :])
+    return qr(Q)[0]
 
 
 def truncated_svd(S: Array, rule: Truncation) -> tuple[Array, host.ndarray, Array, float]:
