@@ -276,7 +276,7 @@ class Control:
         if self.attempts >= limits.max_steps:
             raise ControlError(
                 f"the budget of {limits.max_steps} steps is used up (the step is down to {h:.1e}): allow more with "
-                "max_steps, a larger rtol, or a method of higher order"
+                "max_steps, a larger rtol, a method of higher order, or matode.Exponential substeps where F is stiff"
             )
         resolved = 16 * 2.3e-16 * abs(t)
         smallest = max(limits.min_step, resolved)
