@@ -148,6 +148,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 tolerance.QUICK,
                 tolerance.FULL,
                 seconds=(20, 1500),
+                resumable=True,
             ),
             Experiment(
                 "scaling",
