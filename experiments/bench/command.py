@@ -1,16 +1,16 @@
-"""``python -m experiments bench [integrators|scaling]``: measure, print, and write CSV files."""
+"""``python -m experiments bench [integrators|scaling|training]``: measure, print, and write CSV files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from experiments import tables
-from experiments.bench import integrators, scaling
+from experiments.bench import integrators, scaling, training
 from experiments.bench.timing import threads
 
 __all__ = ["BENCHES", "run"]
 
-BENCHES = {"integrators": integrators.run, "scaling": scaling.run}
+BENCHES = {"integrators": integrators.run, "scaling": scaling.run, "training": training.run}
 
 
 def run(names: list[str], quick: bool, out: Path) -> None:

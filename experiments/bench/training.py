@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.timing import interleaved
+from experiments.bench.timing import interleaved, threads
 from matode import AugmentedBUG, LowRank, Rank, Relative, State
 from matode._array import get_backend
 from matode.substeps import euler
@@ -43,6 +43,7 @@ def run(quick: bool, say: Callable[[str], None]) -> list[dict[str, Any]]:
     }
     try:
         jobs |= _torch_jobs(x, labels)
+        importlib.import_module("torch").set_num_threads(threads()[0] or 1)  # as many as our BLAS
     except ImportError:
         say("PyTorch is not installed: no comparison (pip install torch)")
     rows = _rows(jobs, 15 if quick else 60)
