@@ -156,7 +156,7 @@ class Solution:
 
         The Frobenius norm of all blocks together is meant. The bound contains the discretisation in time, the normal
         components and the truncations; see :mod:`matode.certificate`. It costs a few evaluations of the field for every
-        step up to t, made once.
+        step up to t, made once; a field with dense or entrywise terms costs its m x n entries then.
 
         Parameters
         ----------
