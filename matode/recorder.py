@@ -121,6 +121,8 @@ class Recorder:
     def finished(self, memory: Any, stepping: dict[str, float], *, controlled: bool) -> Solution:
         """Return the solution, with what a restart needs."""
         solution, statistics = self.solution, self.solution.statistics
+        if self._dense and solution.trajectory is not None:
+            solution.trajectory.slope(len(solution.trajectory))
         statistics.evaluations = (self._field.nfev,) * len(self._Y)
         if solution.trajectory is not None:
             solution.trajectory.field = self._field.field  # what is asked for later is not the solve's
@@ -161,8 +163,8 @@ class Recorder:
         trajectory = self.solution.trajectory
         if trajectory is not None:
             trajectory.append(t, Y)
-            if self._dense:
-                trajectory.slope(len(trajectory))
+            if self._dense and len(trajectory):  # the next step tells where the field was going
+                trajectory.slope(len(trajectory) - 1)
 
     def _keep(self, t: float, Y: State) -> None:
         value, ranks = self._unwrapped(Y), _ranks(Y)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from matode._array import as_dtype, eps
+from matode._array import as_dtype, eps, namespace
 from matode.integrators.augmenting import Augmented
 from matode.linalg import complement
 from matode.lowrank import LowRank
@@ -20,26 +21,31 @@ from matode.truncation import Relative
 
 __all__ = ["Piece", "Trajectory", "slope"]
 
-_SMALL = 64  # up to here the decomposition of the whole matrix is cheap
 
-
-def slope(F: Sequence[Evaluation], Y: Sequence[Block]) -> State:
+def slope(F: Sequence[Evaluation], Y: Sequence[Block], then: Sequence[Block] | None = None) -> State:
     """Return the field at Y as a state: compressed low-rank values, and arrays for dense blocks.
 
     A field with low-rank factors is cut at rounding level; one that is known by its products alone is projected on the
-    bases [U, F V] and [V, F* U].
+    bases [U, F V] and [V, F* U], and on those of ``then``, the next step, which knows where the field was going.
     """
+    following: Sequence[Any] = [None] * len(Y) if then is None else then
     return State(
-        _slope(f, y) if isinstance(y, LowRank) else as_dtype(f.full(), y.dtype) for f, y in zip(F, Y, strict=True)
+        _slope(f, y, z) if isinstance(y, LowRank) else as_dtype(f.full(), y.dtype)
+        for f, y, z in zip(F, Y, following, strict=True)
     )
 
 
-def _slope(f: Evaluation, y: LowRank) -> LowRank:
+def _slope(f: Evaluation, y: LowRank, then: LowRank | None) -> LowRank:
     factors = f.factors()
     if factors is not None:
         return factors.astype(y.dtype).truncate(Relative(100 * eps(y.S)))
     FV, FU = as_dtype(f.right(y.V), y.dtype), as_dtype(f.left(y.U), y.dtype)
-    basis = Augmented(complement(y.U, FV), complement(y.V, FU))
+    left, right = [FV], [FU]
+    if then is not None:
+        left.append(then.U)
+        right.append(then.V)
+    concat = namespace(y.S).concat
+    basis = Augmented(complement(y.U, concat(left, axis=1)), complement(y.V, concat(right, axis=1)))
     wide = basis.value(y)
     return LowRank(wide.U, basis.galerkin(f, y, FV, FU), wide.V)
 
@@ -162,5 +168,6 @@ class Trajectory:
                     "values between the steps need the field, or slopes that were stored with the solution: load it "
                     "with F=..., or solve with dense_output=True"
                 )
-            self._slopes[k] = slope(self.field(self.t[k], self.Y[k]), self.Y[k])
+            then = self.Y[k + 1] if k + 1 < len(self.Y) else None
+            self._slopes[k] = slope(self.field(self.t[k], self.Y[k]), self.Y[k], then)
         return self._slopes[k]
