@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, reduce
 from operator import add
-from typing import Any, NamedTuple
+from typing import Any
 
 from matode import linalg
 from matode._array import (
     Array,
     Backend,
-    adjoint,
-    apply,
     as_dtype,
     default_rng,
     device_of,
@@ -22,7 +20,6 @@ from matode._array import (
     host,
     is_array,
     is_complex,
-    is_floating,
     is_sparse,
     mH,
     namespace,
@@ -34,54 +31,12 @@ from matode._array import (
 from matode.entrywise import power
 from matode.evaluations import Lazy, Operator
 from matode.reuse import Products
+from matode.terms import Term, checked, image, kron, of_one_dtype, row_products, times_core
 from matode.truncation import Truncation
 
 __all__ = ["LowRank"]
 
 _set, _new = object.__setattr__, object.__new__
-
-
-class _Term(NamedTuple):
-    """One product U S V*; S is None for the identity.
-
-    ``products`` marks what comes from a matrix that a step moves: other terms are fixed as a whole.
-    """
-
-    U: Array
-    S: Array | None
-    V: Array
-    products: Products | None = None
-
-    def right(self, X: Array, products: Products | None) -> Array:
-        """Return ``U S V* X``."""
-        U, S, V = self[:3]
-        if products is None:
-            return U @ _core_times(S, mH(V) @ X)
-        if self.products is None:
-            return products.remembered(("right", *map(id, (U, S, V, X))), (U, S, V, X), lambda: self.right(X, None))
-        core = _product(S, products.gram(V, X))
-        return U if core is None else U @ core
-
-    def left(self, X: Array, products: Products | None) -> Array:
-        """Return ``V S* U* X``."""
-        U, S, V = self[:3]
-        if products is None:
-            return V @ _core_times(None if S is None else mH(S), mH(U) @ X)
-        if self.products is None:
-            return products.remembered(("left", *map(id, (U, S, V, X))), (U, S, V, X), lambda: self.left(X, None))
-        core = _product(None if S is None else mH(S), products.gram(U, X))
-        return V if core is None else V @ core
-
-    def galerkin(self, W: Array, X: Array, products: Products | None) -> Array:
-        """Return ``W* U S V* X``."""
-        U, S, V = self[:3]
-        if products is None:
-            return (mH(W) @ U) @ _core_times(S, mH(V) @ X)
-        if self.products is None:
-            key = ("galerkin", *map(id, (U, S, V, W, X)))
-            return products.remembered(key, (U, S, V, W, X), lambda: self.galerkin(W, X, None))
-        core = _product(products.gram(W, U), _product(S, products.gram(V, X)))
-        return eye_like(X.shape[1], X) if core is None else core
 
 
 class LowRank(Lazy):
@@ -121,19 +76,19 @@ class LowRank(Lazy):
     3.0
     """
 
-    _terms: tuple[_Term, ...]
+    _terms: tuple[Term, ...]
 
     head: Array
     """The first left factor: an array to ask for dtype, device and namespace, without joining a sum."""
 
     def __init__(self, U: Array, S: Array | None, V: Array) -> None:
-        _made((_checked(U, S, V),), self)
+        _made((checked(U, S, V),), self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LowRank cannot be changed: make a new one instead of setting {name!r}")
 
     @classmethod
-    def _of(cls, *terms: _Term) -> LowRank:
+    def _of(cls, *terms: Term) -> LowRank:
         """Make a value of terms that are known to be consistent."""
         return _made(terms)
 
@@ -183,17 +138,17 @@ class LowRank(Lazy):
         return cls(U, (P * from_host(s, P, P.dtype)[None, :]) @ mH(Q), V)
 
     @property
-    def _joined(self) -> _Term:
+    def _joined(self) -> Term:
         """The factors, put side by side where the value is a sum."""
         if len(self._terms) == 1 and self._terms[0].S is not None:
             return self._terms[0]
         return self._side_by_side
 
     @cached_property
-    def _side_by_side(self) -> _Term:
+    def _side_by_side(self) -> Term:
         if len(self._terms) == 1:
             U, _, V, products = self._terms[0]
-            return _Term(U, eye_like(U.shape[1], U), V, products)
+            return Term(U, eye_like(U.shape[1], U), V, products)
         xp = namespace(self.head)
         cores = [eye_like(t.U.shape[1], t.U) if t.S is None else t.S for t in self._terms]
         widths = [S.shape[1] for S in cores]
@@ -202,7 +157,7 @@ class LowRank(Lazy):
             before, after = sum(widths[:i]), sum(widths[i + 1 :])
             parts = [zeros_like_shape((S.shape[0], before), S), S, zeros_like_shape((S.shape[0], after), S)]
             rows.append(xp.concat(parts, axis=1))
-        return _Term(
+        return Term(
             xp.concat([term.U for term in self._terms], axis=1),
             xp.concat(rows, axis=0),
             xp.concat([term.V for term in self._terms], axis=1),
@@ -242,7 +197,7 @@ class LowRank(Lazy):
 
         The factors are not checked: they must fit.
         """
-        return _made((_Term(U, S, V, products),))
+        return _made((Term(U, S, V, products),))
 
     @property
     def rank(self) -> int:
@@ -265,7 +220,7 @@ class LowRank(Lazy):
     @property
     def mH(self) -> LowRank:
         """The conjugate transpose."""
-        return LowRank._of(*(_Term(V, None if S is None else mH(S), U, P) for U, S, V, P in self._terms))
+        return LowRank._of(*(Term(V, None if S is None else mH(S), U, P) for U, S, V, P in self._terms))
 
     @property
     def mT(self) -> LowRank:
@@ -280,14 +235,14 @@ class LowRank(Lazy):
             return self
         xp = namespace(self.head)
         return LowRank._of(
-            *(_Term(xp.conj(U), None if S is None else xp.conj(S), xp.conj(V)) for U, S, V, _ in self._terms)
+            *(Term(xp.conj(U), None if S is None else xp.conj(S), xp.conj(V)) for U, S, V, _ in self._terms)
         )
 
     def astype(self, dtype: Any) -> LowRank:
         """Return the value with another dtype (an array-API dtype of its namespace)."""
         return LowRank._of(
             *(
-                _Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype))
+                Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype))
                 for U, S, V, _ in self._terms
             )
         )
@@ -324,7 +279,7 @@ class LowRank(Lazy):
 
     def to_dense(self) -> Array:
         """Return the m x n array."""
-        return reduce(add, (_times_core(t.U, t.S) @ mH(t.V) for t in self._terms))
+        return reduce(add, (times_core(t.U, t.S) @ mH(t.V) for t in self._terms))
 
     full = to_dense
 
@@ -333,7 +288,7 @@ class LowRank(Lazy):
         xp = namespace(self.head)
         values = [
             xp.sum(
-                xp.take(_times_core(t.U, t.S), rows, axis=0)
+                xp.take(times_core(t.U, t.S), rows, axis=0)
                 * xp.take(xp.conj(t.V) if is_complex(t.V) else t.V, columns, axis=0),
                 axis=1,
             )
@@ -360,7 +315,7 @@ class LowRank(Lazy):
         """Return the same matrix with orthonormal bases (the core is then square or rectangular, not diagonal)."""
         Q_U, R_U = linalg.qr(self.U)
         Q_V, R_V = linalg.qr(self.V)
-        return LowRank._of(_Term(Q_U, R_U @ self.S @ mH(R_V), Q_V))
+        return LowRank._of(Term(Q_U, R_U @ self.S @ mH(R_V), Q_V))
 
     def truncate(self, rule: Truncation) -> LowRank:
         """Return the best approximation of the rank that ``rule`` picks, with orthonormal bases and diagonal core."""
@@ -368,7 +323,7 @@ class LowRank(Lazy):
             raise TypeError(f"expected a rule (Rank, Absolute or Relative), got {type(rule).__name__}")
         Y = self.orthonormal()
         P, s, Q, _ = linalg.truncated_svd(Y.S, rule)
-        return LowRank._of(_Term(Y.U @ P, _diagonal(s, P), Y.V @ Q))
+        return LowRank._of(Term(Y.U @ P, _diagonal(s, P), Y.V @ Q))
 
     def singular_values(self) -> host.ndarray:
         """Return the min(p, q) leading singular values, descending, on the host."""
@@ -381,7 +336,7 @@ class LowRank(Lazy):
         terms = []
         for U, S, V, P in self._terms:
             S = c * (eye_like(U.shape[1], U) if S is None else S)
-            terms.append(_term(U, S, V, P))
+            terms.append(of_one_dtype(U, S, V, P))
         return LowRank._of(*terms)
 
     def _multiplied_left(self, A: Any) -> LowRank:
@@ -389,23 +344,23 @@ class LowRank(Lazy):
             if isinstance(A, LowRank):
                 return A._multiplied_right(self)
             if not isinstance(A, Operator):
-                return LowRank._of(*[_term(A.right(U), S, V, P) for U, S, V, P in self._terms])
+                return LowRank._of(*[of_one_dtype(A.right(U), S, V, P) for U, S, V, P in self._terms])
             A = A.A
-        return _made(tuple([_term(_image(A, U, P), S, V, P) for U, S, V, P in self._terms]))
+        return _made(tuple([of_one_dtype(image(A, U, P), S, V, P) for U, S, V, P in self._terms]))
 
     def _multiplied_right(self, B: Any) -> LowRank:
         if isinstance(B, Lazy):
             if isinstance(B, LowRank):
                 self, B = _promoted(self, B)
                 U, S, V, _ = self._joined
-                return LowRank._of(*[_term(U, S @ _times_core(mH(V) @ t.U, t.S), t.V, None) for t in B._terms])
+                return LowRank._of(*[of_one_dtype(U, S @ times_core(mH(V) @ t.U, t.S), t.V, None) for t in B._terms])
             if not isinstance(B, Operator):
                 low = B.factors()
                 if low is not None:
                     return self._multiplied_right(low)
-                return LowRank._of(*[_term(U, S, B.left(V), P) for U, S, V, P in self._terms])
+                return LowRank._of(*[of_one_dtype(U, S, B.left(V), P) for U, S, V, P in self._terms])
             B = B.A
-        return _made(tuple([_term(U, S, _image(B, V, P, star=True), P) for U, S, V, P in self._terms]))
+        return _made(tuple([of_one_dtype(U, S, image(B, V, P, star=True), P) for U, S, V, P in self._terms]))
 
     def _hadamard(self, other: Any) -> Any:
         if isinstance(other, Operator):
@@ -415,7 +370,7 @@ class LowRank(Lazy):
             W, T, Z, _ = other._joined
             if min(U.shape[1] * W.shape[1], V.shape[1] * Z.shape[1]) >= min(self.shape):  # wider than the matrix itself
                 return _in_unit_basis(self.to_dense() * other.to_dense())
-            return LowRank(_row_products(U, W), _kron(S, T), _row_products(V, Z))
+            return LowRank(row_products(U, W), kron(S, T), row_products(V, Z))
         if is_sparse(other):  # only the entries of the pattern are needed
             pattern = other.tocoo()
             values = pattern.data * self.entries(pattern.row, pattern.col)
@@ -452,7 +407,7 @@ def _in_unit_basis(A: Array) -> LowRank:
     return LowRank(A, None, eye_like(n, A)) if n <= m else LowRank(eye_like(m, A), None, mH(A))
 
 
-def _made(terms: tuple[_Term, ...], Y: LowRank | None = None) -> LowRank:
+def _made(terms: tuple[Term, ...], Y: LowRank | None = None) -> LowRank:
     """Return a value, a new one unless it is given, made of terms that are known to be consistent."""
     U, _, V, _ = terms[0]
     Y = _new(LowRank) if Y is None else Y
@@ -460,32 +415,6 @@ def _made(terms: tuple[_Term, ...], Y: LowRank | None = None) -> LowRank:
     _set(Y, "head", U)
     _set(Y, "shape", (U.shape[0], V.shape[0]))
     return Y
-
-
-def _checked(U: Array, S: Array | None, V: Array) -> _Term:
-    """Return the term with one dtype, after checking that the shapes fit."""
-    given: list[tuple[str, Any]] = [("U", U), ("V", V), *([] if S is None else [("S", S)])]
-    for name, X in given:
-        if not is_array(X):
-            raise TypeError(f"{name} must be an array, got {type(X).__name__}")
-        if X.ndim != 2:
-            raise ValueError(f"{name} must be a matrix, got {X.ndim} dimensions (shape {tuple(X.shape)})")
-        if not is_floating(X):
-            raise TypeError(f"{name} must have a real or complex floating-point dtype, got {X.dtype}")
-    namespace(U, V) if S is None else namespace(U, S, V)  # raises a TypeError where the libraries differ
-    p, q = U.shape[1], V.shape[1]
-    if (p != q) if S is None else (tuple(S.shape) != (p, q)):
-        core = "the identity" if S is None else f"{tuple(S.shape)}"
-        raise ValueError(f"U {tuple(U.shape)}, S {core} and V {tuple(V.shape)} do not fit: S must be {(p, q)}")
-    return _term(U, S, V, None)
-
-
-def _term(U: Array, S: Array | None, V: Array, products: Products | None) -> _Term:
-    """Return the term with one dtype."""
-    if U.dtype == V.dtype and (S is None or S.dtype == U.dtype):
-        return _Term(U, S, V, products)
-    dtype = namespace(U).result_type(U, V) if S is None else namespace(U).result_type(U, S, V)
-    return _Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype), products)
 
 
 def _promoted(Y: LowRank, Z: LowRank) -> tuple[LowRank, LowRank]:
@@ -497,37 +426,8 @@ def _promoted(Y: LowRank, Z: LowRank) -> tuple[LowRank, LowRank]:
     return Y if Y.dtype == dtype else Y.astype(dtype), Z if Z.dtype == dtype else Z.astype(dtype)
 
 
-def _image(A: Any, X: Array, products: Products | None, *, star: bool = False) -> Array:
-    """Return ``A @ X``, or ``A* @ X``."""
-    return apply(adjoint(A) if star else A, X) if products is None else products.image(A, X, star=star)
-
-
-def _product(S: Array | None, X: Array | None) -> Array | None:
-    """Return ``S @ X``, where None is the identity."""
-    return X if S is None else S if X is None else S @ X
-
-
-def _core_times(S: Array | None, X: Array) -> Array:
-    return X if S is None else S @ X
-
-
-def _times_core(X: Array, S: Array | None) -> Array:
-    return X if S is None else X @ S
-
-
 def _diagonal(s: host.ndarray, like: Array) -> Array:
     return from_host(host.diag(s), like, like.dtype)
-
-
-def _row_products(U: Array, W: Array) -> Array:
-    """Return all products of a column of U with a column of W, row by row: (m, p), (m, q) -> (m, p q)."""
-    xp = namespace(U, W)
-    return xp.reshape(U[:, :, None] * W[:, None, :], (U.shape[0], U.shape[1] * W.shape[1]))
-
-
-def _kron(S: Array, T: Array) -> Array:
-    xp = namespace(S, T)
-    return xp.reshape(S[:, None, :, None] * T[None, :, None, :], (S.shape[0] * T.shape[0], S.shape[1] * T.shape[1]))
 
 
 def _haar(rng: host.random.Generator, m: int, r: int, backend: Backend, dtype: str) -> Array:

@@ -1,0 +1,121 @@
+"""One product U S V* of thin factors: the terms of which low-rank matrices are made, and what acts on them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from matode._array import Array, adjoint, apply, as_dtype, eye_like, is_array, is_floating, mH, namespace
+from matode.reuse import Products
+
+__all__ = [
+    "Term",
+    "checked",
+    "core_product",
+    "core_times",
+    "image",
+    "kron",
+    "of_one_dtype",
+    "row_products",
+    "times_core",
+]
+
+
+class Term(NamedTuple):
+    """One product U S V*; S is None for the identity.
+
+    ``products`` marks what comes from a matrix that a step moves: other terms are fixed as a whole.
+    """
+
+    U: Array
+    S: Array | None
+    V: Array
+    products: Products | None = None
+
+    def right(self, X: Array, products: Products | None) -> Array:
+        """Return ``U S V* X``."""
+        U, S, V = self[:3]
+        if products is None:
+            return U @ core_times(S, mH(V) @ X)
+        if self.products is None:
+            return products.remembered(("right", *map(id, (U, S, V, X))), (U, S, V, X), lambda: self.right(X, None))
+        core = core_product(S, products.gram(V, X))
+        return U if core is None else U @ core
+
+    def left(self, X: Array, products: Products | None) -> Array:
+        """Return ``V S* U* X``."""
+        U, S, V = self[:3]
+        if products is None:
+            return V @ core_times(None if S is None else mH(S), mH(U) @ X)
+        if self.products is None:
+            return products.remembered(("left", *map(id, (U, S, V, X))), (U, S, V, X), lambda: self.left(X, None))
+        core = core_product(None if S is None else mH(S), products.gram(U, X))
+        return V if core is None else V @ core
+
+    def galerkin(self, W: Array, X: Array, products: Products | None) -> Array:
+        """Return ``W* U S V* X``."""
+        U, S, V = self[:3]
+        if products is None:
+            return (mH(W) @ U) @ core_times(S, mH(V) @ X)
+        if self.products is None:
+            key = ("galerkin", *map(id, (U, S, V, W, X)))
+            return products.remembered(key, (U, S, V, W, X), lambda: self.galerkin(W, X, None))
+        core = core_product(products.gram(W, U), core_product(S, products.gram(V, X)))
+        return eye_like(X.shape[1], X) if core is None else core
+
+
+def checked(U: Array, S: Array | None, V: Array) -> Term:
+    """Return the term with one dtype, after checking that the shapes fit."""
+    given: list[tuple[str, Any]] = [("U", U), ("V", V), *([] if S is None else [("S", S)])]
+    for name, X in given:
+        if not is_array(X):
+            raise TypeError(f"{name} must be an array, got {type(X).__name__}")
+        if X.ndim != 2:
+            raise ValueError(f"{name} must be a matrix, got {X.ndim} dimensions (shape {tuple(X.shape)})")
+        if not is_floating(X):
+            raise TypeError(f"{name} must have a real or complex floating-point dtype, got {X.dtype}")
+    namespace(U, V) if S is None else namespace(U, S, V)  # raises a TypeError where the libraries differ
+    p, q = U.shape[1], V.shape[1]
+    if (p != q) if S is None else (tuple(S.shape) != (p, q)):
+        core = "the identity" if S is None else f"{tuple(S.shape)}"
+        raise ValueError(f"U {tuple(U.shape)}, S {core} and V {tuple(V.shape)} do not fit: S must be {(p, q)}")
+    return of_one_dtype(U, S, V, None)
+
+
+def of_one_dtype(U: Array, S: Array | None, V: Array, products: Products | None) -> Term:
+    """Return the term with one dtype."""
+    if U.dtype == V.dtype and (S is None or S.dtype == U.dtype):
+        return Term(U, S, V, products)
+    dtype = namespace(U).result_type(U, V) if S is None else namespace(U).result_type(U, S, V)
+    return Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype), products)
+
+
+def image(A: Any, X: Array, products: Products | None, *, star: bool = False) -> Array:
+    """Return ``A @ X``, or ``A* @ X``."""
+    return apply(adjoint(A) if star else A, X) if products is None else products.image(A, X, star=star)
+
+
+def core_product(S: Array | None, X: Array | None) -> Array | None:
+    """Return ``S @ X``, where None is the identity."""
+    return X if S is None else S if X is None else S @ X
+
+
+def core_times(S: Array | None, X: Array) -> Array:
+    """Return ``S @ X``, where S may be None for the identity."""
+    return X if S is None else S @ X
+
+
+def times_core(X: Array, S: Array | None) -> Array:
+    """Return ``X @ S``, where S may be None for the identity."""
+    return X if S is None else X @ S
+
+
+def row_products(U: Array, W: Array) -> Array:
+    """Return all products of a column of U with a column of W, row by row: (m, p), (m, q) -> (m, p q)."""
+    xp = namespace(U, W)
+    return xp.reshape(U[:, :, None] * W[:, None, :], (U.shape[0], U.shape[1] * W.shape[1]))
+
+
+def kron(S: Array, T: Array) -> Array:
+    """Return the Kronecker product, (p k, q l) for S (p, q) and T (k, l)."""
+    xp = namespace(S, T)
+    return xp.reshape(S[:, None, :, None] * T[None, :, None, :], (S.shape[0] * T.shape[0], S.shape[1] * T.shape[1]))
