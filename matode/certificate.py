@@ -19,10 +19,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from matode._array import Array, as_dtype, eps, is_sparse, namespace
+from matode._array import as_dtype, eps, is_sparse, namespace
 from matode.evaluations import Operator, Sum
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation
+from matode.state import entry_norm
 from matode.trajectory import Trajectory
 
 __all__ = ["Certificate", "residual_norm"]
@@ -98,7 +99,7 @@ def residual_norm(slope: Sequence[Block], F: Sequence[Evaluation]) -> float:
 
 def _difference(D: Block, f: Evaluation) -> float:
     if not isinstance(D, LowRank):
-        return _dense_norm(D - as_dtype(f.full(), D.dtype))
+        return entry_norm(D - as_dtype(f.full(), D.dtype))
     terms = f.terms if isinstance(f, Sum) else (f,)
     low, dense, sparse = -1.0 * D, None, None
     for term in terms:
@@ -112,12 +113,12 @@ def _difference(D: Block, f: Evaluation) -> float:
     rounding = 8 * eps(D.head) * _size_of_terms(low)
     if dense is not None:
         dense = dense + low.to_dense()
-        return _dense_norm(dense if sparse is None else dense + sparse.toarray()) + rounding
+        return entry_norm(dense if sparse is None else dense + sparse.toarray()) + rounding
     if sparse is None:
         return float(low.norm()) + rounding
     entries = sparse.tocoo()
     xp = namespace(entries.data)
-    own = _dense_norm(entries.data)
+    own = entry_norm(entries.data)
     overlap = complex(xp.sum(xp.conj(entries.data) * low.entries(entries.row, entries.col))).real
     size = low.norm()
     square = own**2 + 2 * overlap + size**2
@@ -128,7 +129,3 @@ def _size_of_terms(Y: LowRank) -> float:
     """Return the norm that the factors would have without cancellation: what rounding is relative to."""
     norm = namespace(Y.U).linalg.vector_norm
     return float(norm(norm(Y.U, axis=0)[:, None] * abs(Y.S) * norm(Y.V, axis=0)[None, :]))
-
-
-def _dense_norm(x: Array) -> float:
-    return float(namespace(x).linalg.vector_norm(x))

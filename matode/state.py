@@ -14,7 +14,7 @@ from matode.lowrank import LowRank
 from matode.protocols import Block, State
 from matode.truncation import Rank, Relative, Truncation
 
-__all__ = ["Start", "combined", "core_norm", "initial_state", "norm"]
+__all__ = ["Start", "combined", "core_norm", "entry_norm", "initial_state", "norm"]
 
 
 class Start(NamedTuple):
@@ -27,12 +27,12 @@ class Start(NamedTuple):
 
 def norm(Y: Sequence[Block]) -> float:
     """Return the Frobenius norm of all blocks together."""
-    return math.hypot(*(y.norm() if isinstance(y, LowRank) else _vector_norm(y) for y in Y))
+    return math.hypot(*(y.norm() if isinstance(y, LowRank) else entry_norm(y) for y in Y))
 
 
 def core_norm(Y: Sequence[Block]) -> float:
     """Return the Frobenius norm of a state whose bases are orthonormal, from its cores alone."""
-    return math.hypot(*(_vector_norm(y.S if isinstance(y, LowRank) else y) for y in Y))
+    return math.hypot(*(entry_norm(y.S if isinstance(y, LowRank) else y) for y in Y))
 
 
 def combined(*terms: tuple[float, Sequence[Block]]) -> State:
@@ -44,7 +44,8 @@ def combined(*terms: tuple[float, Sequence[Block]]) -> State:
     )
 
 
-def _vector_norm(x: Array) -> float:
+def entry_norm(x: Array) -> float:
+    """Return the Euclidean norm of all entries of an array of any shape."""
     return float(namespace(x).linalg.vector_norm(x))
 
 
