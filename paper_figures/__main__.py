@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import backends, progress, registry, runs
-from paper_figures import output, page
+from paper_figures import output, page, stored
 from paper_figures.figure import Figure
 from paper_figures.registry import FIGURES, get
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
+    """Run the command line and return the exit status: 1 where a figure that was named could not be drawn."""
     began = time.perf_counter()
     options = _parser().parse_args(arguments)
     try:
@@ -31,45 +31,69 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sentence:
         print(sentence, flush=True)
     try:
-        found = finished(figures, quick=options.quick, backend=backend, out=options.results)
+        found = finished(figures, (options.results, options.committed), quick=options.quick, backend=backend)
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept, and the same command goes on from there", file=sys.stderr)
         return 130
+    undrawn = [figure for figure in figures if stored.missing([figure], found)]
     for figure in figures:
-        written = output.save(figure, {name: found[name] for name in figure.experiments}, options.figures)
-        print(f"{figure.name}: {', '.join(str(path) for path in written if path.suffix != '.json')}")
+        if figure not in undrawn:
+            names = (*figure.experiments, *figure.optional)
+            written = output.save(figure, {name: found[name] for name in names if name in found}, options.figures)
+            print(f"{figure.name}: {', '.join(str(path) for path in written if path.suffix != '.json')}")
+    for figure in undrawn:
+        commands = "; ".join(stored.plan(name) for name in stored.missing([figure], found))
+        print(f"{figure.name}: not drawn, it needs {commands}")
     index = page.write(FIGURES, options.figures, [sentence] if sentence else [])
     print(f"{index}: all of it on one page ({time.perf_counter() - began:.0f} s)")
-    return 0
+    return 1 if undrawn and options.names else 0
 
 
-def finished(figures: Sequence[Figure], *, quick: bool, backend: str, out: Path) -> dict[str, runs.Run]:
-    """Return the run of every experiment that the figures read; what is missing is run first."""
-    names = list(dict.fromkeys(name for figure in figures for name in figure.experiments))
-    found = {name: runs.find(registry.get(name), quick, out) for name in names}
-    missing = [name for name, run in found.items() if run is None]
-    if missing:
-        plan = ", ".join(f"{name} ({registry.get(name).duration(quick)})" for name in missing)
-        print(f"To be run first, with the {'quick' if quick else 'full'} settings: {plan}", flush=True)
+def finished(figures: Sequence[Figure], folders: Sequence[Path], *, quick: bool, backend: str) -> dict[str, runs.Run]:
+    """Return the runs of the experiments that the figures read.
+
+    What is missing is run first: with ``quick`` the small preset, without asking; else the full one, where the user
+    at the terminal says yes. New runs go to the first folder.
+    """
+    names = dict.fromkeys(name for figure in figures for name in (*figure.experiments, *figure.optional))
+    found = {name: run for name in names if (run := stored.find(name, folders, quick=quick)) is not None}
+    missing = stored.missing(figures, found)
+    if missing and _wanted(missing, quick):
+        for name in missing:
+            experiment = registry.get(name)
+            with progress.terminal(name) as report:
+                found[name] = runs.execute(
+                    experiment, experiment.preset(quick), quick=quick, out=folders[0], backend=backend, progress=report
+                )
+    return found
+
+
+def _wanted(missing: Sequence[str], quick: bool) -> bool:
+    """Say what is to be run, and return whether to do so."""
+    print(f"To be run first, with the {'quick' if quick else 'full'} settings:")
     for name in missing:
-        experiment = registry.get(name)
-        with progress.terminal(name) as report:
-            found[name] = runs.execute(
-                experiment, experiment.preset(quick), quick=quick, out=out, backend=backend, progress=report
-            )
-    return {name: run for name, run in found.items() if run is not None}
+        print(f"  {stored.plan(name, quick=quick)}", flush=True)
+    if quick:
+        return True
+    if not sys.stdin.isatty():
+        print("Not run without being asked; --quick runs small versions. The other figures are drawn.", flush=True)
+        return False
+    return input("Run them now? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m paper_figures",
-        description="Draw figures from stored results; what is missing is computed first.",
+        description="Draw figures from stored results, full runs first; what is missing is computed, if you say so.",
         epilog="Figures: " + ", ".join(name.removeprefix("fig_") for name in FIGURES),
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw; all of them where none is named")
-    parser.add_argument("--quick", action="store_true", help="read, or compute, the small runs: some minutes in total")
+    parser.add_argument("--quick", action="store_true", help="where no full run is found, compute the small one")
     parser.add_argument("--backend", choices=backends.NAMES, default="numpy", help="for what is still to be computed")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER", help="default: results")
+    parser.add_argument(
+        "--committed", type=Path, default=stored.COMMITTED, metavar="FOLDER", help="full runs that come with the code"
+    )
     parser.add_argument("--figures", type=Path, default=Path("figures"), metavar="FOLDER", help="default: figures")
     return parser
 

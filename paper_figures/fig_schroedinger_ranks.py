@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paper_figures import style
+from paper_figures import style, verdicts
 from paper_figures.figure import Comparison, Description, Figure, Runs
 from paper_figures.words import paragraph, run_settings
 
@@ -127,6 +127,7 @@ def describe(runs: Runs) -> Description:
             f"{row['stated']:.1e}",
             f"{row['error']:.2e}",
             "nothing: an independent implementation of the same settings, with the same start",
+            verdicts.value(row["error"], row["stated"], factor=1.2),
         )
         for row in stated
         if row["h"] == min(r["h"] for r in stated)

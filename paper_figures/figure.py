@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.runs import Run
+from paper_figures.verdicts import Verdict
 
 __all__ = ["Comparison", "Description", "Figure", "Runs"]
 
@@ -16,7 +17,7 @@ Runs = Mapping[str, Run]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One published number beside ours.
+    """One published number or claim beside ours, with a verdict.
 
     Attributes
     ----------
@@ -24,12 +25,21 @@ class Comparison:
         Ready to print, with units.
     differs : str
         In what the settings differ.
+    verdict : Verdict
+        From a function of :mod:`paper_figures.verdicts`, never written by hand.
+    rows : tuple of str
+        Keys of the rows of the paper's list that it is evidence for, see :mod:`paper_figures.paper_rows`.
+    experiment : str
+        Whose run our number is from, where the figure reads several; it decides whether the settings were quick.
     """
 
     what: str
     published: str
     ours: str
     differs: str
+    verdict: Verdict
+    rows: tuple[str, ...] = ()
+    experiment: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,13 +78,17 @@ class Figure:
     title : str
         The heading on the page.
     experiments : tuple of str
-        Whose results it reads.
+        Whose results it needs.
     draw : callable
         ``draw(runs)`` returns a matplotlib figure.
     describe : callable
         ``describe(runs)`` returns the description.
     default : bool
         Whether it is drawn when no name is given.
+    label : str
+        What the paper calls it, such as "Fig. 3"; ``fig3`` then names it on the command line.
+    optional : tuple of str
+        Experiments whose results it also draws, where they are there.
     """
 
     name: str
@@ -83,3 +97,10 @@ class Figure:
     draw: Callable[[Runs], Any]
     describe: Callable[[Runs], Description]
     default: bool = True
+    label: str = ""
+    optional: tuple[str, ...] = ()
+
+    @property
+    def heading(self) -> str:
+        """The label, where there is one, and the title."""
+        return f"{self.label}: {self.title}" if self.label else self.title

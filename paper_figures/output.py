@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import tables
-from paper_figures import style
+from paper_figures import paper_rows, style
 from paper_figures.figure import Figure, Runs
 
 __all__ = ["load", "save"]
@@ -21,7 +21,13 @@ _PIXELS = 1800
 
 
 def save(figure: Figure, runs: Runs, folder: Path) -> list[Path]:
-    """Draw one figure, write ``NAME.pdf``, ``.png``, ``.csv`` and ``.json`` into the folder, and return their paths."""
+    """Draw one figure, write ``NAME.pdf``, ``.png``, ``.csv`` and ``.json`` into the folder, and return their paths.
+
+    Raises
+    ------
+    ValueError
+        If a comparison is for a row that the paper's list does not have.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     description = figure.describe(runs)
     written = []
@@ -37,7 +43,11 @@ def save(figure: Figure, runs: Runs, folder: Path) -> list[Path]:
     _replace(path, lambda aside: tables.write(aside, description.rows))
     written.append(path)
     path = folder / f"{figure.name}.json"
-    text = json.dumps({"title": figure.title, **asdict(description)}, indent=1)
+    said = {"title": figure.heading, "short": figure.label or figure.title, **asdict(description)}
+    for comparison in said["comparisons"]:
+        comparison["quick"] = _quick(comparison["experiment"], runs)
+        paper_rows.check(comparison["rows"])
+    text = json.dumps(said, indent=1)
     _replace(path, lambda aside: aside.write_text(text + "\n", encoding="utf-8"))
     return [*written, path]
 
@@ -46,6 +56,12 @@ def load(name: str, folder: Path) -> Mapping[str, Any] | None:
     """Return what was written about a figure, or None where it was not drawn yet."""
     path = folder / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _quick(experiment: str, runs: Runs) -> bool:
+    """Return whether a number is from a quick run; without a name, whether any run is one."""
+    asked = [runs[experiment]] if experiment else runs.values()
+    return any(run.config["quick"] for run in asked)
 
 
 def _write_png(picture: Any, path: Path) -> None:

@@ -7,20 +7,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paper_figures import output
+from paper_figures import output, paper_rows
+from paper_figures.paper_rows import Judged
 
 __all__ = ["write"]
 
 _LONG = 14
 """Tables with more rows are folded."""
 
+_MANY = 4
+"""So many of our numbers stand in a row of the first table; its section has all."""
+
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1b1b1b; --soft: #666; --line: #ddd; --paper: #fff; --tint: #f6f6f4; }
+:root { color-scheme: light dark; --ink: #1b1b1b; --soft: #666; --line: #ddd; --paper: #fff; --tint: #f6f6f4;
+  --good: #00614a; --best: #00518a; --bad: #a33f00; --none: #5c5c5c; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e6e3; --soft: #a5a5a5; --line: #3a3a3a; --paper: #161616; --tint: #202020; }
+  :root { --ink: #e8e6e3; --soft: #a5a5a5; --line: #3a3a3a; --paper: #161616; --tint: #202020;
+    --good: #4cc9a4; --best: #7cc0f5; --bad: #ff9a57; --none: #a5a5a5; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 52rem; padding: 2.5rem 1.25rem 5rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; max-width: 60rem; padding: 2.5rem 1.25rem 5rem; background: var(--paper); color: var(--ink);
   font: 1.0625rem/1.55 Charter, "Bitstream Charter", "Iowan Old Style", Cambria, Georgia, serif; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; }
 h2 { font-size: 1.3rem; line-height: 1.3; margin: 0 0 .8rem; }
@@ -36,12 +42,21 @@ figcaption { margin-top: .8rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: 1.1rem 0; font-size: .92rem; }
 dt { color: var(--soft); }
 dd { margin: 0; }
+header p, figcaption { max-width: 46rem; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums lining-nums; width: 100%; }
 th, td { padding: .22rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; }
 th.text, td.text { text-align: left; }
 .wide td, .wide th { white-space: normal; text-align: left; vertical-align: top; }
+.paper td:first-child, .paper th:first-child { min-width: 9rem; }
+.paper td:nth-child(4) { min-width: 10rem; }
+.paper td:nth-child(5), .claims td:nth-child(4) { min-width: 8.5rem; }
+.paper code { font-size: .78rem; overflow-wrap: anywhere; }
+.reproduced, .better, .differs, .not-run-here, .out-of-scope { font-weight: 600; }
+.reproduced { color: var(--good); } .better { color: var(--best); } .differs { color: var(--bad); }
+.not-run-here, .out-of-scope { color: var(--none); }
+.why { color: var(--soft); font-size: .78rem; }
 details { margin: 1rem 0; }
 summary { cursor: pointer; font-size: .92rem; }
 @media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .4rem; } }
@@ -71,8 +86,9 @@ def write(names: Iterable[str], folder: Path, notes: Sequence[str] = ()) -> Path
 neural networks by the same methods. Every picture comes with its settings, its numbers, and the published numbers
 where there are any.</p>
 {remarks}
-<nav><ol>{links}</ol></nav>
 </header>
+{_paper(paper_rows.judged(sections), sections)}
+<nav><h2>Figures</h2><ol>{links}</ol></nav>
 {body}
 </body>
 </html>
@@ -80,6 +96,39 @@ where there are any.</p>
         encoding="utf-8",
     )
     return path
+
+
+def _paper(rows: Sequence[Judged], sections: Mapping[str, Any]) -> str:
+    """Return the table of everything that the paper reports."""
+    head = "".join(f"<th>{title}</th>" for title in ("", "settings", "published", "ours", "verdict", "section"))
+    body = "".join(_paper_row(judged, sections) for judged in rows)
+    return f"""<section id="paper">
+<h2>What the DLRT paper reports, and what is found here</h2>
+<p>Schotthoefer, Zangrando, Kusch, Ceruti and Tudisco, Low-rank lottery tickets, NeurIPS 2022 (arXiv:2205.13571), with
+what its public repositories add. Each verdict follows from numbers and a threshold, which the sections state. A row
+of the public codes' defects is reproduced where our numbers show the defect.</p>
+<div class="scroll"><table class="wide paper"><thead><tr>{head}</tr></thead><tbody>
+{body}
+</tbody></table></div>
+</section>"""
+
+
+def _paper_row(judged: Judged, sections: Mapping[str, Any]) -> str:
+    row = judged.row
+    link = f'<a href="#{judged.section}">{_text(sections[judged.section]["short"])}</a>' if judged.section else ""
+    ours = "<br>".join(map(_text, judged.ours[:_MANY]))
+    if len(judged.ours) > _MANY:
+        ours += f"<br>and {len(judged.ours) - _MANY} more"
+    cells = [_text(row.label), _text(row.settings), _text(row.published), ours]
+    verdict = _verdict(judged.verdict.status, judged.verdict.why, judged.quick)
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in (*cells, verdict, link)) + "</tr>\n"
+
+
+def _verdict(status: str, why: str, quick: bool) -> str:
+    """Return the word in its colour, and the reason below it."""
+    kind = status.replace(" ", "-")
+    small = " (quick settings)" if quick else ""
+    return f'<span class="{kind}">{_text(status)}</span>{small}<br><span class="why">{_text(why)}</span>'
 
 
 def _section(name: str, section: Mapping[str, Any]) -> str:
@@ -98,15 +147,20 @@ def _section(name: str, section: Mapping[str, Any]) -> str:
 </section>"""
 
 
-def _comparisons(rows: Sequence[Mapping[str, str]]) -> str:
+def _comparisons(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
-    head = "".join(f"<th>{title}</th>" for title in ("", "published", "ours", "what differs"))
+    head = "".join(f"<th>{title}</th>" for title in ("", "published", "ours", "verdict", "what differs"))
     body = "".join(
-        "<tr>" + "".join(f"<td>{_text(row[key])}</td>" for key in ("what", "published", "ours", "differs")) + "</tr>"
+        f"<tr><td>{_text(row['what'])}</td><td>{_text(row['published'])}</td><td>{_text(row['ours'])}</td>"
+        f"<td>{_verdict(row['verdict']['status'], row['verdict']['why'], row['quick'])}</td>"
+        f"<td>{_text(row['differs'])}</td></tr>"
         for row in rows
     )
-    return f'<div class="scroll"><table class="wide"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return (
+        f'<div class="scroll"><table class="wide claims"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Sequence[str]]) -> str:

@@ -51,17 +51,23 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
 
 
 def get(name: str) -> Figure:
-    """Return the figure called ``name``; the prefix ``fig_`` may be left out.
+    """Return the figure called ``name``: its name, the same without ``fig_``, or the paper's label, such as ``fig3``.
 
     Raises
     ------
     ValueError
         If there is none; the message names the nearest one.
     """
-    for known in (name, f"fig_{name}"):
-        if known in FIGURES:
-            return FIGURES[known]
-    short = {known.removeprefix("fig_"): known for known in FIGURES}
-    near = difflib.get_close_matches(name.removeprefix("fig_"), short, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(short)}"
+    known = {figure.name.removeprefix("fig_"): figure for figure in FIGURES.values()}
+    labels = {_plain(figure.label): figure for figure in FIGURES.values() if figure.label}
+    for names, wanted in ((FIGURES, name), (known, name), (labels, _plain(name))):
+        if wanted in names:
+            return names[wanted]
+    near = difflib.get_close_matches(name.removeprefix("fig_"), [*known, *labels], n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
     raise ValueError(f"unknown figure {name!r}: {hint}")
+
+
+def _plain(label: str) -> str:
+    """Return a label as it is typed: "Fig. 3" is fig3."""
+    return "".join(character for character in label.lower() if character.isalnum())

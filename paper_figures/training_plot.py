@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.runs import Run
-from paper_figures import published
+from paper_figures import published, verdicts
 from paper_figures.figure import Comparison
 from paper_figures.words import paragraph, run_settings
 
@@ -86,6 +86,9 @@ def comparisons(run: Run) -> list[Comparison]:
                 f"{row.accuracy:.2f}%, ranks {row.ranks_text}, {row.parameters:,} parameters",
                 ours,
                 differs,
+                verdicts.trade_off(
+                    100 * low["test_accuracy"], low["evaluation_parameters"], row.accuracy, row.parameters
+                ),
             )
             for row in near
         ),
@@ -94,11 +97,15 @@ def comparisons(run: Run) -> list[Comparison]:
             ", ".join(f"tau = {row.tau:g}: {row.before_tuning:.1f}%" for row in near),
             accuracy,
             "the published code multiplies by the wrong right basis after a truncation",
+            verdicts.value(
+                100 * low["test_accuracy"], max(row.before_tuning for row in near), within=0.3, better="larger"
+            ),
         ),
         Comparison(
             "test accuracy, dense net",
             f"{published.DENSE_500:.2f}%",
             f"{dense['test_accuracy']:.2%}",
             f"Adam there, SGD here, {dense['epoch']} epochs",
+            verdicts.value(100 * dense["test_accuracy"], published.DENSE_500, within=0.3, better="larger"),
         ),
     ]

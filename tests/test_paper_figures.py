@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
@@ -135,7 +136,9 @@ def drawn(results, tmp_path_factory):
 
 
 def draw(results, folder, *arguments):
-    return cli.main([*arguments, "--quick", "--results", str(results), "--figures", str(folder)])
+    nothing = results / "nothing-comes-with-the-code"
+    folders = ["--results", str(results), "--committed", str(nothing), "--figures", str(folder)]
+    return cli.main([*arguments, "--quick", *folders])
 
 
 class Links(HTMLParser):
@@ -194,7 +197,7 @@ def test_the_page_shows_every_picture_and_every_link_leads_somewhere(drawn):
 def test_the_page_says_what_was_used_and_sets_published_beside_ours(drawn):
     text = (drawn[0] / "index.html").read_text(encoding="utf-8")
     assert "MNIST: 60,000 training and 10,000 test images" in text
-    assert "quick preset" in text
+    assert "quick run, made 20" in text
     assert "98.11%, ranks 27 40 37 38" in text
     assert "92.00%" in text
 
@@ -314,8 +317,12 @@ def test_an_unknown_figure_is_an_error_that_names_the_nearest(name, hint, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_names_may_leave_out_the_prefix():
+def test_names_may_leave_out_the_prefix_or_be_what_the_paper_says(monkeypatch):
     assert get("ranks") is get("fig_ranks") is FIGURES["fig_ranks"]
+    labelled = replace(FIGURES["fig_ranks"], label="Fig. 99")
+    monkeypatch.setattr("paper_figures.registry.FIGURES", {"fig_ranks": labelled})
+    assert get("fig99") is get("Fig. 99") is labelled
+    assert labelled.heading.startswith("Fig. 99: Training")
 
 
 def test_published_parameters_are_counted_as_the_paper_does():
