@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import backends, progress, runs
 from experiments.bench import command as bench
+from experiments.bench.setting import Setting
 from experiments.registry import EXPERIMENTS, get
 from experiments.settings import SettingError, override
+from matode._array import get_backend
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,8 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _list(options.settings)
         return 0
     if options.command == "bench":
-        bench.run([options.name] if options.name else list(bench.BENCHES), options.quick, options.out)
-        return 0
+        return _bench(options)
     try:
         experiment = get(options.name)
         settings = override(experiment.preset(options.quick), options.set)
@@ -71,12 +73,33 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, default=Path("results"), metavar="FOLDER", help="default: results")
     run.add_argument("--again", action="store_true", help="also where a finished run is there: replace it")
     timing = commands.add_parser("bench", help="time the integrators against the kernels that a step needs")
-    timing.add_argument("name", nargs="?", choices=list(bench.BENCHES), help="default: all")
-    timing.add_argument("--quick", action="store_true", help="fewer cases and repetitions, below a minute")
+    timing.add_argument("name", nargs="*", metavar="NAME", help=f"{', '.join(bench.NAMES)}; default: all")
+    timing.add_argument("--against", choices=["torch"], help="compare with PyTorch, in the same process")
+    timing.add_argument("--backend", choices=backends.NAMES, default="numpy", help="where the nets compute")
+    timing.add_argument("--ranks", type=int, nargs="+", help="of the wide net: these only, without the dense nets")
+    timing.add_argument("--quick", action="store_true", help="small sizes and few repetitions, below a minute")
     timing.add_argument(
         "--out", type=Path, default=Path("results/bench"), metavar="FOLDER", help="default: results/bench"
     )
     return parser
+
+
+def _bench(options: argparse.Namespace) -> int:
+    try:
+        names = bench.chosen(options.name)
+    except ValueError as error:
+        print(f"experiments: {error}", file=sys.stderr)
+        return 2
+    if options.against == "torch" and importlib.util.find_spec("torch") is None:
+        print("experiments: PyTorch is not installed: pip install torch", file=sys.stderr)
+        return 2
+    backend, sentence = backends.choose(options.backend)
+    if sentence:
+        print(sentence, file=sys.stderr)
+    ranks = tuple(options.ranks) if options.ranks else None
+    setting = Setting(options.quick, options.against == "torch", get_backend(backend), ranks)
+    bench.run(names, setting, options.out)
+    return 0
 
 
 def _list(with_settings: bool) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from experiments import tables
 from experiments.__main__ import main
-from experiments.bench import integrators, limits, scaling, timing
+from experiments.bench import command, integrators, limits, ratios, scaling, timing
 from experiments.bench.cases import allen_cahn, lyapunov
+from experiments.bench.ratios import Ratio
 from matode import INTEGRATORS
 
 
@@ -55,3 +56,20 @@ def test_the_command_writes_a_table(tmp_path, monkeypatch, capsys):
     assert {row["n"] for row in rows} == {1000, 10000, 100000}
     assert all(row["numbers_per_factor_entry"] <= 12.0 for row in rows if row["substep"] == "Euler")
     assert "BLAS" in capsys.readouterr().out
+
+
+def test_names_of_benchmarks(capsys, tmp_path):
+    assert command.chosen(["scaling", "training"]) == ["mlp", "lenet5", "scaling"]
+    assert command.chosen([]) == list(command.BENCHES)
+    assert main(["bench", "integrator", "--out", str(tmp_path)]) == 2
+    assert "did you mean 'integrators'?" in capsys.readouterr().err
+
+
+def test_ratios_say_whether_their_goal_is_met():
+    met, missed, free = (Ratio("work", "ours", 2.0, "theirs", 4.0, goal) for goal in (0.5, 0.4, None))
+    assert [x.met for x in (met, missed, free)] == [True, False, None]
+    assert [row["ratio"] for row in ratios.rows([met, missed])] == [0.5, 0.5]
+    table = ratios.markdown([met, missed, free]).splitlines()
+    assert table[2] == "| work | ours | 2 ms | theirs | 4 ms | 0.50 | 0.5, met |"
+    assert table[3] == "|  | ours | 2 ms | theirs | 4 ms | 0.50 | 0.4, not met |"
+    assert table[4].endswith("| 0.50 |  |")

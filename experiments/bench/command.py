@@ -1,23 +1,62 @@
-"""``python -m experiments bench [integrators|scaling|training]``: measure, print, and write CSV files."""
+"""``python -m experiments bench [NAME...]``: measure, print, and write CSV files."""
 
 from __future__ import annotations
 
+import difflib
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from experiments import tables
-from experiments.bench import integrators, scaling, training
+from experiments.bench import integrators, lenet5, mlp, ratios, scaling
+from experiments.bench.setting import Bench, Setting
 from experiments.bench.timing import threads
 
-__all__ = ["BENCHES", "run"]
+__all__ = ["BENCHES", "GROUPS", "NAMES", "chosen", "run"]
 
-BENCHES = {"integrators": integrators.run, "scaling": scaling.run, "training": training.run}
+BENCHES: Mapping[str, Callable[[Setting], Bench]] = {
+    "mlp": mlp.run,
+    "lenet5": lenet5.run,
+    "integrators": integrators.run,
+    "scaling": scaling.run,
+}
+GROUPS = {"training": ("mlp", "lenet5")}
+"""Names for several benchmarks at once."""
+
+NAMES = (*BENCHES, *GROUPS)
 
 
-def run(names: list[str], quick: bool, out: Path) -> None:
-    """Run the benches and write NAME.csv to a folder; ``python -m paper_figures scaling`` draws the second."""
-    out.mkdir(parents=True, exist_ok=True)
-    print(threads()[1])
+def chosen(names: Sequence[str]) -> list[str]:
+    """Return the benchmarks that the names mean, in the order of :data:`BENCHES`; all without a name.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown; the message names the nearest one.
+    """
     for name in names:
-        rows = BENCHES[name](quick, print)
-        tables.write(out / f"{name}.csv", rows)
-        print(f"{out / name}.csv")
+        if name not in NAMES:
+            near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected some of {', '.join(NAMES)}"
+            raise ValueError(f"unknown benchmark {name!r}: {hint}")
+    meant = {bench for name in names for bench in GROUPS.get(name, (name,))} or set(BENCHES)
+    return [name for name in BENCHES if name in meant]
+
+
+def run(names: Sequence[str], setting: Setting, out: Path) -> None:
+    """Run the benchmarks; write NAME.csv with all medians, and ratios.csv with what they say."""
+    out.mkdir(parents=True, exist_ok=True)
+    if setting.torch:
+        torch = importlib.import_module("torch")
+        torch.set_num_threads(threads()[0] or 1)  # as many as our BLAS
+        setting.say(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+    setting.say(threads()[1])
+    found = []
+    for name in names:
+        bench = BENCHES[name](setting)
+        tables.write(out / f"{name}.csv", bench.rows)
+        found += list(bench.ratios)
+    if found:
+        tables.write(out / "ratios.csv", ratios.rows(found))
+        setting.say("\n" + ratios.markdown(found))
+    setting.say(f"\n{out}: " + ", ".join(f"{name}.csv" for name in [*names, *(["ratios"] if found else [])]))

@@ -8,32 +8,50 @@ from typing import Any
 
 from experiments.bench.cases import Case, allen_cahn, lyapunov
 from experiments.bench.limits import ELEMENTWISE, counts, kernels
+from experiments.bench.ratios import Ratio
+from experiments.bench.setting import Bench, Setting
 from experiments.bench.timing import interleaved, settle
 from matode import INTEGRATORS, Rank, State
 from matode.field import UserField
 
-__all__ = ["run"]
+__all__ = ["GOALS", "run"]
 
 _H = 1e-3
 
+GOALS = {"Lyapunov n = 1024, r = 20": 1.25}
+"""Of the limit, for augmented BUG with one thread."""
 
-def run(quick: bool, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Time all cases and return one row per integrator and case."""
+
+def run(setting: Setting) -> Bench:
+    """Time all cases: one row per integrator and case."""
     settle()
-    cases = [lyapunov(1024, 20), lyapunov(256, 5)] + ([] if quick else [allen_cahn(1024, 20)])
-    rows = []
+    cases = [lyapunov(1024, 20), lyapunov(256, 5)] + ([] if setting.quick else [allen_cahn(1024, 20)])
+    rows: list[dict[str, Any]] = []
+    ratios = []
     for case in cases:
-        say(f"\n{case.name}, RK4 substeps, h = {_H:g}")
-        say(f"  {'integrator':18}{'ms':>10}{'limit':>10}{'ratio':>8}{'with elementwise':>18}")
-        found = _rows(case, 15 if quick else 60 if case.C is not None else 7)
+        setting.say(f"\n{case.name}, RK4 substeps, h = {_H:g}")
+        setting.say(f"  {'integrator':18}{'ms':>10}{'limit':>10}{'ratio':>8}{'with elementwise':>18}")
+        found = _rows(case, 15 if setting.quick else 60 if case.C is not None else 7)
         for row in found:
             known = row["ratio"] is not None
-            say(
+            setting.say(
                 f"  {row['integrator']:18}{row['milliseconds']:10.3f}"
                 + (f"{row['limit']:10.3f}{row['ratio']:8.2f}{row['ratio_elementwise']:18.2f}" if known else "")
             )
+            if row["integrator"] == "augmented-bug":
+                ratios += _ratios(case, row)
         rows += found
-    return rows
+    return Bench(rows, ratios)
+
+
+def _ratios(case: Case, row: dict[str, Any]) -> list[Ratio]:
+    """Return the ratio of augmented BUG to its limit, and to that with the elementwise passes."""
+    ms = row["milliseconds"]
+    found = [Ratio(f"{case.name}, RK4", "augmented BUG", ms, "limit", row["limit"], GOALS.get(case.name))]
+    if case.C is not None:
+        with_passes = ms / row["ratio_elementwise"]
+        found.append(Ratio(f"{case.name}, RK4", "augmented BUG", ms, "limit with elementwise passes", with_passes))
+    return found
 
 
 def _rows(case: Case, repetitions: int) -> list[dict[str, Any]]:

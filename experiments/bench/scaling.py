@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.bench.cases import Case, lyapunov
+from experiments.bench.setting import Bench, Setting
 from experiments.bench.timing import interleaved, settle
 from matode import AugmentedBUG, Rank, RungeKutta, State, euler, rk4
 from matode.field import UserField
@@ -23,9 +24,10 @@ SIZES = (10**3, 3162, 10**4, 31623, 10**5, 316228, 10**6)
 QUICK_SIZES = (10**3, 10**4, 10**5)
 
 
-def run(quick: bool, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Time steps at growing n and return one row per size and substep."""
-    return measured(QUICK_SIZES if quick else SIZES, say)
+def run(setting: Setting) -> Bench:
+    """Time steps at growing n: one row per size and substep."""
+    rows = measured(QUICK_SIZES if setting.quick else SIZES, setting.say)
+    return Bench(rows)
 
 
 def measured(sizes: Sequence[int], say: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
-"""Medians of interleaved repetitions: what is compared runs in turn, in one process, after a warm-up."""
+"""Interleaved repetitions: what is compared runs in turn, in one process, after a warm-up."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["interleaved", "settle", "threads"]
+from matode._array import Backend
+
+__all__ = ["device_clock", "interleaved", "samples", "settle", "threads"]
+
+Clock = Callable[[Callable[[], Any]], float]
+"""``clock(call)`` runs the call and returns the seconds that it took."""
 
 
 def settle() -> None:
@@ -32,31 +38,101 @@ def threads() -> tuple[int | None, str]:
     return max((p["num_threads"] for p in pools), default=None), "BLAS: " + ", ".join(named)
 
 
-def interleaved(
-    calls: Mapping[str, Callable[[], Any]], repetitions: int, *, warm_up: int = 3, batch: float = 5e-3
-) -> dict[str, float]:
-    """Return the median time of each call in seconds.
+def host_clock() -> Clock:
+    """Return a clock for the host.
 
-    With one BLAS thread it is the processor time of this thread, so that other processes count less; else it is time
-    on the wall. Calls shorter than ``batch`` seconds are repeated within one measurement, so that each finds its own
-    data in the cache.
+    With one BLAS thread it reads the processor time of this thread, so that other processes count less; else the time
+    on the wall.
     """
     one = threads()[0] == 1 or os.environ.get("OPENBLAS_NUM_THREADS") == "1"
-    clock = time.thread_time if one else time.perf_counter
+    read = time.thread_time if one else time.perf_counter
+
+    def clock(call: Callable[[], Any]) -> float:
+        start = read()
+        call()
+        return read() - start
+
+    return clock
+
+
+def device_clock(backend: Backend) -> Clock:
+    """Return a clock for where the backend computes: events of the device for CuPy, else the one of the host."""
+    if backend.name != "cupy":
+        return host_clock()
+    cuda = importlib.import_module("cupy.cuda")
+
+    def clock(call: Callable[[], Any]) -> float:
+        start, end = cuda.Event(), cuda.Event()
+        start.record()
+        call()
+        end.record()
+        end.synchronize()
+        return 1e-3 * float(cuda.get_elapsed_time(start, end))
+
+    return clock
+
+
+def samples(
+    calls: Mapping[str, Callable[[], Any]],
+    repetitions: int,
+    *,
+    warm_up: int = 3,
+    batch: float = 5e-3,
+    pause: float = 0.0,
+    clock: Clock | None = None,
+) -> dict[str, list[float]]:
+    """Return the times of each call in seconds, ``repetitions`` of them.
+
+    Parameters
+    ----------
+    calls : mapping
+        What to run, by name. All run in turn, so that the load of the machine is the same for all.
+    repetitions : int
+    warm_up : int
+        Calls before the first measurement.
+    batch : float
+        Calls shorter than this are repeated within one measurement, so that each finds its own data in the cache.
+    pause : float
+        Seconds without work before each measurement: the threads of one library keep a core busy for a while after
+        their work, to the cost of the next library.
+    clock : callable, optional
+        That of the host where not given.
+    """
+    measure = clock or host_clock()
     counts = {}
     for name, call in calls.items():
         for _ in range(warm_up):
             call()
-        counts[name] = max(1, int(batch / max(_timed(call, 1, clock), 1e-9)))
+        counts[name] = max(1, int(batch / max(measure(call), 1e-9)))
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repetitions):
         for name, call in calls.items():
-            times[name].append(_timed(call, counts[name], clock))
+            if pause:
+                time.sleep(pause)
+            times[name].append(measure(_repeated(call, counts[name])) / counts[name])
+    return times
+
+
+def interleaved(
+    calls: Mapping[str, Callable[[], Any]],
+    repetitions: int,
+    *,
+    warm_up: int = 3,
+    batch: float = 5e-3,
+    pause: float = 0.0,
+    clock: Clock | None = None,
+) -> dict[str, float]:
+    """Return the median of each call's :func:`samples` in seconds."""
+    times = samples(calls, repetitions, warm_up=warm_up, batch=batch, pause=pause, clock=clock)
     return {name: median(values) for name, values in times.items()}
 
 
-def _timed(call: Callable[[], Any], count: int, clock: Callable[[], float]) -> float:
-    start = clock()
-    for _ in range(count):
-        call()
-    return (clock() - start) / count
+def _repeated(call: Callable[[], Any], count: int) -> Callable[[], Any]:
+    if count == 1:
+        return call
+
+    def calls() -> None:
+        for _ in range(count):
+            call()
+
+    return calls

@@ -14,22 +14,28 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bench.timing import interleaved, threads
+from experiments.bench.ratios import Ratio
+from experiments.bench.setting import Bench, Setting
+from experiments.bench.timing import interleaved, settle
 from matode import AugmentedBUG, LowRank, Rank, Relative, State
 from matode._array import get_backend
 from matode.substeps import euler
 from nn import GradientFlow, lenet5
 
-__all__ = ["memory_above_imports", "run"]
+__all__ = ["GOALS", "memory_above_imports", "run"]
 
 _RANKS = (7, 15, 40)
 _BATCH = 128
 _TAU = 0.11
 _H = 0.05
 
+GOALS = {"PyTorch, dense": 0.6, "PyTorch, low-rank": 0.36}
+"""Of each rival, for our step."""
 
-def run(quick: bool, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Time everything in turn, so that the load of the machine is the same for all, and return one row each."""
+
+def run(setting: Setting) -> Bench:
+    """Time everything in turn, so that the load of the machine is the same for all."""
+    settle()
     rng = np.random.default_rng(0)
     x = rng.random((_BATCH, 1, 28, 28), dtype=np.float32) - 0.13
     labels = rng.integers(0, 10, _BATCH)
@@ -38,27 +44,25 @@ def run(quick: bool, say: Callable[[str], None]) -> list[dict[str, Any]]:
     Y = _start(model, x, labels)
     integrator = AugmentedBUG(euler, Relative(_TAU))
     jobs: dict[str, Callable[[], Any]] = {
-        "step": lambda: integrator.step(GradientFlow(model, x, labels), 0.0, _H, Y),
+        "augmented BUG": lambda: integrator.step(GradientFlow(model, x, labels), 0.0, _H, Y),
         "gradient alone": lambda: GradientFlow(model, x, labels)(0.0, Y),
     }
-    try:
-        jobs |= _torch_jobs(x, labels)
-        importlib.import_module("torch").set_num_threads(threads()[0] or 1)  # as many as our BLAS
-    except ImportError:
-        say("PyTorch is not installed: no comparison (pip install torch)")
-    rows = _rows(jobs, 15 if quick else 60)
-    inference = {"inference, 10000 images": lambda: _inference(model, Y, images)}
-    rows += _rows(inference, 3 if quick else 7)
-    say(f"LeNet5, batch of {_BATCH}, ranks {', '.join(map(str, _RANKS))}, tau = {_TAU}; medians of interleaved runs")
-    ours = rows[0]["milliseconds"]
-    for row in rows:
-        row["step_to_this"] = None if "inference" in row["what"] else ours / row["milliseconds"]
-        ratio = "" if row["step_to_this"] is None else f"   our step takes {row['step_to_this']:.2f} of it"
-        say(f"  {row['what']:28}{row['milliseconds']:9.1f} ms{ratio}")
-    peak = memory_above_imports(width=1024 if quick else 5120)
-    say(f"  5 layers of width {1024 if quick else 5120}, rank 20, batch 256: {peak:.0f} MB above imports and data")
-    rows.append({"what": "memory of a wide net, MB", "milliseconds": None, "step_to_this": None, "megabytes": peak})
-    return [{"megabytes": None, **row} for row in rows]
+    jobs |= _torch_jobs(x, labels) if setting.torch else {}
+    ms = {name: 1e3 * t for name, t in interleaved(jobs, 5 if setting.quick else 40, batch=0.03, pause=0.03).items()}
+    work = f"LeNet5, batch {_BATCH}, ranks {', '.join(map(str, _RANKS))}, tau = {_TAU}"
+    ratios = [
+        Ratio(work, "augmented BUG", ms["augmented BUG"], name, t, GOALS.get(name))
+        for name, t in ms.items()
+        if name != "augmented BUG"
+    ]
+    setting.say(f"\n{work}")
+    for ratio in ratios:
+        setting.say(ratio.line())
+    classify = {"inference": lambda: _inference(model, Y, images)}
+    seconds = interleaved(classify, 1 if setting.quick else 7, warm_up=1)["inference"]
+    setting.say(f"  inference of {len(images)} images: {seconds:.3f} s")
+    rows = [{"what": name, "milliseconds": t} for name, t in ms.items()]
+    return Bench([*rows, {"what": f"inference, {len(images)} images", "milliseconds": 1e3 * seconds}], ratios)
 
 
 def memory_above_imports(width: int = 5120, rank: int = 20, batch: int = 256, steps: int = 5) -> float:
@@ -106,10 +110,6 @@ def _start(model: Any, x: np.ndarray, labels: np.ndarray) -> State:
 
 def _inference(model: Any, Y: Sequence[Any], images: np.ndarray, size: int = 250) -> int:
     return sum(int(model.forward(Y, images[i : i + size]).argmax(1).sum()) for i in range(0, len(images), size))
-
-
-def _rows(jobs: dict[str, Callable[[], Any]], rounds: int) -> list[dict[str, Any]]:
-    return [{"what": name, "milliseconds": 1e3 * t} for name, t in interleaved(jobs, rounds).items()]
 
 
 def _torch_jobs(x: np.ndarray, labels: np.ndarray) -> dict[str, Callable[[], Any]]:
