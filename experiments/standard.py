@@ -93,6 +93,7 @@ class Settings:
         "parallel-bug",
         "prk1",
         "prk2",
+        "prk3",
         "rk-bug-2",
         "drsvd",
     )
