@@ -11,8 +11,10 @@ from typing import Any
 
 from experiments import (
     adam_mlp,
+    bounds,
     convergence,
     defect_seeds,
+    dlrt_theorems,
     lenet5,
     mnist_mlp,
     published_defect,
@@ -140,6 +142,22 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 small_singular_values.FULL,
                 seconds=(40, 10_000),
                 resumable=True,
+            ),
+            Experiment(
+                "bounds",
+                "the explicit error bounds over normal component, step size, tolerance and smallest singular value",
+                bounds.run,
+                bounds.QUICK,
+                bounds.FULL,
+                seconds=(4, 25),
+            ),
+            Experiment(
+                "dlrt-theorems",
+                "the two theorems of the DLRT paper with explicit constants: error and descent",
+                dlrt_theorems.run,
+                dlrt_theorems.QUICK,
+                dlrt_theorems.FULL,
+                seconds=(2, 5),
             ),
             Experiment(
                 "tolerance",

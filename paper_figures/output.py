@@ -33,6 +33,8 @@ def save(figure: Figure, runs: Runs, folder: Path) -> list[Path]:
     written = []
     with style.context():
         picture = figure.draw(runs)
+        picture.draw_without_rendering()
+        picture.set_layout_engine("none")  # laid out once, for both files
         path = folder / f"{figure.name}.pdf"
         _replace(path, lambda aside: picture.savefig(aside, metadata={"CreationDate": None}))
         written.append(path)

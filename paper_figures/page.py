@@ -49,17 +49,25 @@ th, td { padding: .22rem .6rem; text-align: right; white-space: nowrap; border-b
 th { font-weight: 600; vertical-align: bottom; }
 th.text, td.text { text-align: left; }
 .wide td, .wide th { white-space: normal; text-align: left; vertical-align: top; }
-.paper td:first-child, .paper th:first-child { min-width: 9rem; }
-.paper td:nth-child(4) { min-width: 10rem; }
-.paper td:nth-child(5), .claims td:nth-child(4) { min-width: 8.5rem; }
-.paper code { font-size: .78rem; overflow-wrap: anywhere; }
+.paper td:first-child { min-width: 13rem; }
+.paper td:nth-child(3) { min-width: 13rem; }
+.paper td:nth-child(4), .claims td:nth-child(4) { min-width: 9.5rem; }
+.paper p { margin: 0 0 .3rem; }
 .reproduced, .better, .differs, .not-run-here, .out-of-scope { font-weight: 600; }
 .reproduced { color: var(--good); } .better { color: var(--best); } .differs { color: var(--bad); }
 .not-run-here, .out-of-scope { color: var(--none); }
-.why { color: var(--soft); font-size: .78rem; }
+.why, .settings { color: var(--soft); font-size: .78rem; }
 details { margin: 1rem 0; }
 summary { cursor: pointer; font-size: .92rem; }
-@media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .4rem; } }
+@media (max-width: 44rem) {
+  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .4rem; }
+  .wide thead { display: none; }
+  .wide tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .wide td { display: block; border: 0; padding: .1rem 0; }
+  .wide td:empty { display: none; }
+  .wide td[title]::before { content: attr(title) ": "; color: var(--soft); }
+  .wide td:first-child { font-weight: 600; } .wide .settings { font-weight: 400; }
+}
 """
 
 
@@ -100,28 +108,42 @@ where there are any.</p>
 
 def _paper(rows: Sequence[Judged], sections: Mapping[str, Any]) -> str:
     """Return the table of everything that the paper reports."""
-    head = "".join(f"<th>{title}</th>" for title in ("", "settings", "published", "ours", "verdict", "section"))
     body = "".join(_paper_row(judged, sections) for judged in rows)
     return f"""<section id="paper">
 <h2>What the DLRT paper reports, and what is found here</h2>
 <p>Schotthoefer, Zangrando, Kusch, Ceruti and Tudisco, Low-rank lottery tickets, NeurIPS 2022 (arXiv:2205.13571), with
 what its public repositories add. Each verdict follows from numbers and a threshold, which the sections state. A row
 of the public codes' defects is reproduced where our numbers show the defect.</p>
-<div class="scroll"><table class="wide paper"><thead><tr>{head}</tr></thead><tbody>
-{body}
-</tbody></table></div>
+{_table("wide paper", ("", "published", "ours", "verdict", "section"), body)}
 </section>"""
 
 
 def _paper_row(judged: Judged, sections: Mapping[str, Any]) -> str:
     row = judged.row
     link = f'<a href="#{judged.section}">{_text(sections[judged.section]["short"])}</a>' if judged.section else ""
-    ours = "<br>".join(map(_text, judged.ours[:_MANY]))
+    ours = [f"<p>{_text(text)}</p>" for text in judged.ours[:_MANY]]
     if len(judged.ours) > _MANY:
-        ours += f"<br>and {len(judged.ours) - _MANY} more"
-    cells = [_text(row.label), _text(row.settings), _text(row.published), ours]
-    verdict = _verdict(judged.verdict.status, judged.verdict.why, judged.quick)
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in (*cells, verdict, link)) + "</tr>\n"
+        ours.append(f"<p>and {len(judged.ours) - _MANY} more</p>")
+    return _row(
+        f'{_text(row.label)}<br><span class="settings">{_text(row.settings)}</span>',
+        published=_text(row.published),
+        ours="".join(ours),
+        verdict=_verdict(judged.verdict.status, judged.verdict.why, judged.quick),
+        section=link,
+    )
+
+
+def _table(kind: str, titles: Sequence[str], body: str) -> str:
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    return (
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
+    )
+
+
+def _row(first: str, **cells: str) -> str:
+    """Return a row of a table of text; narrow screens show the names of its cells."""
+    named = "".join(f'<td title="{name.replace("_", " ")}">{cell}</td>' for name, cell in cells.items())
+    return f"<tr><td>{first}</td>{named}</tr>\n"
 
 
 def _verdict(status: str, why: str, quick: bool) -> str:
@@ -150,17 +172,17 @@ def _section(name: str, section: Mapping[str, Any]) -> str:
 def _comparisons(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
-    head = "".join(f"<th>{title}</th>" for title in ("", "published", "ours", "verdict", "what differs"))
     body = "".join(
-        f"<tr><td>{_text(row['what'])}</td><td>{_text(row['published'])}</td><td>{_text(row['ours'])}</td>"
-        f"<td>{_verdict(row['verdict']['status'], row['verdict']['why'], row['quick'])}</td>"
-        f"<td>{_text(row['differs'])}</td></tr>"
+        _row(
+            _text(row["what"]),
+            published=_text(row["published"]),
+            ours=_text(row["ours"]),
+            verdict=_verdict(row["verdict"]["status"], row["verdict"]["why"], row["quick"]),
+            what_differs=_text(row["differs"]),
+        )
         for row in rows
     )
-    return (
-        f'<div class="scroll"><table class="wide claims"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return _table("wide claims", ("", "published", "ours", "verdict", "what differs"), body)
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Sequence[str]]) -> str:
@@ -186,4 +208,4 @@ def _cell(value: Any, form: str) -> str:
 
 
 def _text(value: str) -> str:
-    return html.escape(value)
+    return html.escape(value).replace(" %", "\u00a0%")

@@ -50,7 +50,7 @@ class PaperRow:
 _NET = "784-500-500-500-500-10, MNIST, Adam 1e-3, batch 256"
 _WIDE = "784-784-784-784-784-10, MNIST, Adam 1e-3, batch 256"
 _LENET = "LeNet5, MNIST, SGD 0.05, batch 128"
-_CARD = "needs a GPU and the data set"
+_CARD = "needs a GPU and the data set; then: python -m paper_figures table2"
 _IMAGENET = "published only: needs ImageNet-1k and days on several GPUs"
 
 ROWS: Sequence[PaperRow] = (
@@ -195,14 +195,14 @@ ROWS: Sequence[PaperRow] = (
         "Theorem 1, error c1 eps + c2 eta + c3 theta/eta",
         "gradient flow; its constants here are explicit",
         "holds, with constants that no singular value enters",
-        "fig_error_theorem",
+        "theorem1",
     ),
     PaperRow(
         "theorem2",
         "Theorem 2, descent l(t+1) <= l(t) - alpha eta + beta theta",
         "training; its constants here are explicit",
         "holds in every step",
-        "fig_descent",
+        "theorem2",
     ),
     PaperRow(
         "defect1",

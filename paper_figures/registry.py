@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from paper_figures import (
+    fig_bounds,
     fig_exactness,
     fig_lubich_oseledets,
     fig_lyapunov,
@@ -17,6 +18,8 @@ from paper_figures import (
     fig_schroedinger,
     fig_schroedinger_ranks,
     fig_second_order,
+    fig_theorem1,
+    fig_theorem2,
     fig_tolerance,
     fig_training,
     fig_work_precision,
@@ -30,6 +33,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
     {
         module.FIGURE.name: module.FIGURE
         for module in (
+            fig_theorem1,
+            fig_theorem2,
+            fig_bounds,
             fig_lyapunov,
             fig_schroedinger,
             fig_rotation,

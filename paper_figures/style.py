@@ -13,6 +13,7 @@ __all__ = [
     "LAYERS",
     "METHODS",
     "NETS",
+    "TEXT",
     "TRUNCATIONS",
     "Look",
     "context",
@@ -26,8 +27,11 @@ __all__ = [
     "readable",
 ]
 
+TEXT = 5.5
+"""Width of the text of NeurIPS in inches: no figure of the page is wider."""
+
 COLUMN = 3.4
-"""Width of a text column in inches."""
+"""Width of a single panel in inches; also that of a column where there are two."""
 
 GREY = "0.45"
 
@@ -178,9 +182,9 @@ def readable(axis: Any, values: Sequence[float]) -> None:
 
 
 def logarithmic(axis: Any, decades: int = 6) -> None:
-    """Set ticks of a logarithmic axis: at most ``decades`` labels, small ticks between them without labels."""
+    """Set ticks of a logarithmic axis: at most ``decades`` labels; over few decades also small ticks without labels."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(numticks=decades + 1))
-    axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)), numticks=100))
+    axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)), numticks=7))
     axis.set_minor_formatter(NullFormatter())

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from experiments import registry, runs, scaling, tables, tolerance, work_precision
+from experiments import bounds, dlrt_theorems, registry, runs, scaling, tables, tolerance, work_precision
+from experiments.convergence import BoundViolatedError
 from experiments.convergence import Settings as ConvergenceSettings
 from experiments.mnist_mlp import Settings as TrainingSettings
 from experiments.published_defect import Settings as DefectSettings
@@ -35,6 +36,8 @@ SMALL = {
         ("lyapunov", "schroedinger"), ("augmented-bug", "full-rank"), n=16, rtols=(1e-2, 1e-3)
     ),
     "scaling": scaling.Settings(sizes=(64, 256)),
+    "bounds": bounds.Settings(eps=(1e-3, 1e-2), h=(1e-1, 5e-2), theta=(1e-6, 1e-2), sigma=(1e-1, 1e-12), fine_h=1e-2),
+    "dlrt-theorems": dlrt_theorems.Settings(steps=(5e-2, 2.5e-2), epochs=1),
 }
 
 
@@ -235,6 +238,46 @@ def test_captions_say_what_the_numbers_say(results):
     assert "err are parallel BUG, PRK1, PRK2, PRK3, step truncation." in described("fig_exactness", results)
     assert "lyapunov, rtol 0.001: " in described("fig_work_precision", results)
     assert re.search(r"ours are within [0-4]\.\d% of them", described("fig_schroedinger_ranks", results))
+
+
+def verdicts_of(name, results):
+    figure = FIGURES[name]
+    found = {name: runs.find(registry.get(name), True, results) for name in figure.experiments}
+    return {claim.what: claim.verdict for claim in figure.describe(found).comparisons}
+
+
+def test_claims_about_bounds_follow_from_the_numbers(results):
+    found = verdicts_of("fig_bounds", results)
+    assert found["errors above their bound"].why == "0, at most 0 expected"
+    assert {v.status for v in found.values()} == {"reproduced"}
+    assert {v.status for v in verdicts_of("fig_theorem1", results).values()} == {"reproduced"}
+    found = verdicts_of("fig_theorem2", results)
+    assert list(found) == [
+        "steps that miss the descent, softmax regression",
+        "steps that miss the descent, three layers",
+    ]
+    assert {v.status for v in found.values()} == {"reproduced"}
+
+
+@pytest.mark.parametrize(
+    ("module", "table", "name", "wrong", "message"),
+    [
+        (bounds, bounds.FIXED, "bug", lambda **constants: 1e-9, "bug, sigma = 1e-12"),
+        (
+            dlrt_theorems.bounds,
+            None,
+            "augmented_bug_euler",
+            lambda **constants: 1e-9,
+            r"error, theta = h\^2, h = 0.025",
+        ),
+        (dlrt_theorems.bounds, None, "truncated_descent", lambda **constants: 1.0, "descent, step 3"),
+    ],
+)
+def test_an_experiment_fails_where_a_bound_does(module, table, name, wrong, message, tmp_path, monkeypatch):
+    monkeypatch.setitem(table, name, wrong) if table else monkeypatch.setattr(module, name, wrong)
+    experiment = "bounds" if table else "dlrt-theorems"
+    with pytest.raises(BoundViolatedError, match=message):
+        registry.get(experiment).run(SMALL[experiment], tmp_path, lambda *report: None, "numpy")
 
 
 def test_the_fastest_method_is_one_that_keeps_the_tolerance():
