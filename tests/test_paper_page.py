@@ -100,7 +100,7 @@ def test_every_row_of_the_paper_is_on_the_page_with_a_verdict(tmp_path, monkeypa
     assert len(lines) == len(ROWS)
     words = "|".join(Status)
     assert all(len(re.findall(rf'<span class="[a-z-]+">({words})</span>', line)) == 1 for line in lines)
-    (ours,) = (line for line in lines if "width 500</td>" in line and "Fig. 3," in line)
+    (ours,) = (line for line in lines if "Fig. 3, accuracy against parameters, width 500" in line)
     assert '<span class="better">better</span> (quick settings)' in ours
     assert '<a href="#fig_three">Fig. 3</a>' in ours
     assert sum("out of scope" in line for line in lines) == 3
