@@ -9,6 +9,7 @@ from experiments.__main__ import main
 from experiments.bench import command, integrators, limits, ratios, scaling, timing
 from experiments.bench.cases import allen_cahn, lyapunov
 from experiments.bench.ratios import Ratio
+from experiments.bench.setting import Bench, Setting
 from matode import INTEGRATORS
 
 
@@ -50,10 +51,11 @@ def test_exponent_of_a_power_law():
 
 
 def test_the_command_writes_a_table(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(scaling, "interleaved", lambda calls, n, warm_up: dict.fromkeys(calls, 1.0))
+    monkeypatch.setattr(scaling, "interleaved", lambda calls, n, **pace: dict.fromkeys(calls, 1.0))
+    monkeypatch.setattr(scaling, "QUICK_SIZES", (1000, 10000))
     assert main(["bench", "scaling", "--quick", "--out", str(tmp_path)]) == 0
     rows = tables.read(tmp_path / "scaling.csv")
-    assert {row["n"] for row in rows} == {1000, 10000, 100000}
+    assert {row["n"] for row in rows} == {1000, 10000}
     assert all(row["numbers_per_factor_entry"] <= 12.0 for row in rows if row["substep"] == "Euler")
     assert "BLAS" in capsys.readouterr().out
 
@@ -73,3 +75,33 @@ def test_ratios_say_whether_their_goal_is_met():
     assert table[2] == "| work | ours | 2 ms | theirs | 4 ms | 0.50 | 0.5, met |"
     assert table[3] == "|  | ours | 2 ms | theirs | 4 ms | 0.50 | 0.4, not met |"
     assert table[4].endswith("| 0.50 |  |")
+
+
+def test_goals_of_large_sizes():
+    rows = [
+        {"n": n, "r": 10, "substep": "Euler", "seconds": t, "numbers_per_factor_entry": 8.0}
+        for n, t in ((10**5, 0.1), (10**6, 1.2), (10**7, 13.2))
+    ]
+    found = scaling.ratios(rows)
+    assert [round(x.ratio, 3) for x in found] == [0.8, 0.667, 1.1, 0.667]
+    assert [x.met for x in found] == 4 * [True]
+    assert scaling.ratios(rows[:1]) == []
+
+
+def test_room_in_memory(tmp_path):
+    file = tmp_path / "meminfo"
+    for gigabytes, enough in ((22, True), (14, False)):
+        file.write_text(f"MemTotal: 1 kB\nMemAvailable:   {gigabytes * 2**20} kB\n")
+        assert (scaling.room(file) >= scaling.LARGEST) == enough
+    assert scaling.room(tmp_path / "none") == 10**6
+
+
+def test_benchmarks_of_small_matrices_run_with_one_thread(tmp_path, monkeypatch):
+    limits = pytest.importorskip("threadpoolctl").threadpool_limits
+    lines, seen = [], []
+    found = Bench([{"a": 1}])
+    for name in ("integrators", "mlp"):
+        monkeypatch.setitem(command.BENCHES, name, lambda setting: seen.append(timing.threads()[0]) or found)
+    with limits(2, user_api="blas"):
+        command.run(["integrators", "mlp"], Setting(say=lines.append), tmp_path)
+    assert seen == [1, 2]

@@ -5,45 +5,25 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.bench import lenet5 as bench_lenet5
-from experiments.bench import mlp, mlp_limit
+from experiments.bench import batches, inference, lenet5, memory, mlp, mlp_limit, nets, orthonormal
 from experiments.bench.setting import Setting
 from matode import LowRank
-from nn import lenet5
-
-
-def test_start_has_the_ranks_and_is_trained():
-    x = np.random.default_rng(0).random((6, 1, 28, 28), dtype=np.float32)
-    Y = bench_lenet5._start(lenet5((3, 4, 5, None)), x, np.arange(6))
-    blocks = [y for y in Y if isinstance(y, LowRank)]
-    assert [y.rank for y in blocks] == [3, 4, 5]
-    for y in blocks:
-        np.testing.assert_allclose(y.S, np.diag(np.diag(y.S)), atol=1e-6)
-
-
-def test_both_steps_of_torch_run(torch):
-    x = np.random.default_rng(0).random((4, 1, 28, 28), dtype=np.float32)
-    jobs = bench_lenet5._torch_jobs(x, np.arange(4))
-    assert list(jobs) == ["PyTorch, dense", "PyTorch, low-rank"]
-    for job in jobs.values():
-        job()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_follows_the_factors():
-    """A wide network asks for less than two of its three middle layers would as dense arrays."""
-    small, large = (bench_lenet5.memory_above_imports(width, rank=4, batch=16, steps=1) for width in (500, 2000))
-    assert 0 <= small <= large < 2000 * 2000 * 4 * 2 / 2**20
-
+from nn import lenet5 as lenet5_model
+from tests import backends
 
 SIZES = (784, 24, 24, 10)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Quick sizes that take no time."""
     monkeypatch.setattr(mlp, "_QUICK", (24, (2, 3)))
-    monkeypatch.setattr(mlp.batches, "images", lambda count, say: mlp.batches.clouds(count))
+    monkeypatch.setattr(mlp, "_NARROW", (20, 2))
+    monkeypatch.setattr(mlp, "BATCH", 8)
+    monkeypatch.setattr(lenet5, "_BATCH", 4)
+    monkeypatch.setattr(inference, "_QUICK", (24, 20))
+    monkeypatch.setattr(orthonormal, "_QUICK", (40, 8))
+    monkeypatch.setattr(batches, "images", lambda count, say: batches.clouds(count))
 
 
 def said(**options):
@@ -51,40 +31,114 @@ def said(**options):
     return Setting(quick=True, say=lines.append, **options), lines
 
 
-def test_the_wide_net_without_a_rival(small):
+def compared(bench):
+    """Return which of ours is compared with what."""
+    assert all(x.value > 0 and x.reference > 0 and x.goal is None for x in bench.ratios)  # goals are for full sizes
+    return [(x.ours, x.against) for x in bench.ratios]
+
+
+def test_the_wide_net_without_a_rival():
     setting, lines = said()
     bench = mlp.run(setting)
-    assert [(x.ours, x.against) for x in bench.ratios] == 2 * [("augmented BUG", "limit")] + [
-        ("augmented BUG", "the faster dense step (ours)")
-    ]
+    limits = 2 * [("augmented BUG", "limit")]
+    dense = [("augmented BUG", "the faster dense step (ours)"), ("augmented BUG", "dense")]
+    assert compared(bench) == limits + dense
     assert {row["rank"] for row in bench.rows} == {2, 3, None}
-    assert all(row["milliseconds"] > 0 for row in bench.rows)
+    parts = {row["what"]: row["milliseconds"] for row in bench.rows if row["rank"] == 3}
+    assert bench.ratios[1].reference == pytest.approx(
+        sum(parts[kind] for kind in ("passes", "complements", "cores", "updates"))
+    )
     assert any("passes" in line for line in lines)
 
 
-def test_the_wide_net_against_pytorch(small, torch):
-    setting, _ = said(torch=True, ranks=(2,))
-    (augmented, bug, limit) = mlp.run(setting).ratios
-    assert [x.against for x in (augmented, bug)] == 2 * ["PyTorch, low-rank"]
-    assert augmented.reference == bug.reference
-    assert limit.against == "limit"
-    assert augmented.value == limit.value
-    assert all(x.goal is None for x in (augmented, bug, limit))  # goals are for width 5120
+def test_the_wide_net_against_pytorch(torch):
+    bench = mlp.run(said(torch=True)[0])
+    rank = [("augmented BUG", "PyTorch, low-rank"), ("BUG", "PyTorch, low-rank"), ("augmented BUG", "limit")]
+    dense, *narrow = compared(bench)[6:]
+    assert compared(bench)[:6] == 2 * rank
+    assert dense[1] in ("the faster dense step (ours)", "the faster dense step (PyTorch)")
+    assert [against for _, against in narrow] == ["dense", "PyTorch, dense", "PyTorch, low-rank"]
+
+
+def test_some_ranks_of_the_wide_net_alone():
+    bench = mlp.run(said(ranks=(4,))[0])
+    assert {row["rank"] for row in bench.rows} == {4}
+
+
+def test_goals_are_for_the_full_sizes(monkeypatch):
+    monkeypatch.setattr(mlp, "_WIDTH", 24)
+    assert [x.goal for x in mlp.run(said(ranks=(5,), torch=False)[0]).ratios] == [None]
+    groups = mlp._Groups(said()[0], batches.clouds(1)[:0])
+    groups._compare("work", "BUG", {"BUG": 1.0, "PyTorch, low-rank": 2.0}, "PyTorch, low-rank", 0.4, 24)
+    groups._compare("work", "BUG", {"BUG": 1.0, "PyTorch, low-rank": 2.0}, "PyTorch, low-rank", 0.4, 25)
+    assert [x.goal for x in groups.ratios] == [0.4, None]
+
+
+def test_lenet5_in_training_and_inference(torch):
+    setting, _ = said(torch=True)
+    bench = lenet5.run(setting)
+    assert [x.against for x in bench.ratios] == ["gradient alone", "PyTorch, dense", "PyTorch, low-rank"]
+    assert [x.goal for x in bench.ratios] == [None, 0.6, 0.36]
+    found = compared(inference.run(setting))
+    assert found == 2 * [("low-rank", "PyTorch, low-rank"), ("low-rank", "PyTorch, dense")]
+
+
+def test_inference_without_a_rival():
+    assert compared(inference.run(said()[0])) == [("low-rank", "dense")]
+
+
+def test_orthonormalising_is_compared_with_its_products():
+    bench = orthonormal.run(said()[0])
+    products = "its matrix products"
+    assert [x.against for x in bench.ratios] == [products, products, "QR of both side by side"]
+    full, deficient, *_ = bench.rows
+    assert (full["columns"], deficient["columns"]) == (8, 6)
+    assert max(full["defect"], deficient["defect"]) < 1e-5
+
+
+class Event:
+    """The double of an event of the device: the time is a count."""
+
+    now = 0
+
+    def record(self):
+        Event.now += 1
+        self.time = Event.now
+
+    def synchronize(self):
+        self.waited = True
+
+
+@pytest.mark.needs_backend("cupy-double")
+def test_on_a_device_its_events_measure(monkeypatch):
+    import cupy
+
+    asked = []
+
+    def elapsed(start, end):
+        asked.append(end.waited)
+        return 5.0 * (end.time - start.time)
+
+    monkeypatch.setattr(cupy.cuda, "Event", Event)
+    monkeypatch.setattr(cupy.cuda, "get_elapsed_time", elapsed)
+    device = backends.get("cupy-double")._replace(name="cupy")
+    for bench in (mlp, lenet5, inference, orthonormal):
+        found = bench.run(said(backend=device)[0])
+        assert {row["milliseconds"] for row in found.rows} == {5.0}
+    assert all(asked)
 
 
 def test_training_goes_downhill_for_ours_and_for_both_of_pytorch(torch):
-    from experiments.bench import torch_mlp
-
-    x, labels = mlp.batches.clouds(64)
-    batch = [(x, labels)]
-    nets = [torch_mlp.dense_step(SIZES, batch), torch_mlp.low_rank_step(SIZES, 4, batch)]
-    for net in nets:
-        losses = [net() for _ in range(12)]
+    batch = [batches.clouds(64)]
+    for what in ("dense", "low-rank"):
+        step = nets.torch_step(what, 24, 4, batch)
+        losses = [step() for _ in range(12)]
         assert losses[-1] < losses[0]
-    ours = mlp.low_rank(mlp.BUG(mlp.euler), 24, 4, batch, Setting().backend)
-    for _ in range(12):
-        ours()
-    assert ours.losses[-1] < ours.losses[0]
+    for what in ("augmented BUG", "BUG", "dense"):
+        ours = nets.training(what, 24, 4, batch, Setting().backend)
+        for _ in range(12):
+            ours()
+        assert ours.losses[-1] < ours.losses[0]
 
 
 def test_one_pass_of_pytorch_has_the_gradients_for_k_and_l(torch):
@@ -111,3 +165,38 @@ def test_the_limit_of_a_wide_step_can_be_timed_also_beyond_the_batch():
         assert list(kernels) == ["passes", "complements", "cores", "updates"]
         for kernel in kernels.values():
             kernel()
+
+
+def test_the_start_of_lenet5_has_the_ranks_and_is_trained():
+    x = np.random.default_rng(0).random((6, 1, 28, 28), dtype=np.float32)
+    Y = lenet5.start(lenet5_model((3, 4, 5, None)), x, np.arange(6), Setting().backend)
+    blocks = [y for y in Y if isinstance(y, LowRank)]
+    assert [y.rank for y in blocks] == [3, 4, 5]
+    for y in blocks:
+        np.testing.assert_allclose(y.S, np.diag(np.diag(y.S)), atol=1e-6)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_follows_the_factors():
+    """A wide network asks for less than two of its three middle layers would as dense arrays."""
+    small, large = (memory.peak("augmented BUG", width, rank=4, batch=16, steps=1) for width in (500, 2000))
+    assert 0 <= small <= large < 2000 * 2000 * 4 * 2 / 2**20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_of_a_dense_net_is_that_of_its_weights_and_gradients():
+    """At least two arrays, less than five, of the size of all weights."""
+    weights = 4 * (784 * 1000 + 3 * 1000**2) / 2**20
+    assert 2 * weights < memory.peak("dense", 1000, rank=4, batch=16, steps=2) < 5 * weights
+
+
+def test_memory_is_compared(monkeypatch):
+    monkeypatch.setattr(memory, "peak", lambda what, *sizes: {"augmented BUG": 10.0}.get(what, 200.0))
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    bench = memory.run(Setting(torch=True, say=lambda line: None))
+    assert [(x.against, x.ratio, x.goal) for x in bench.ratios] == [
+        ("PyTorch, dense", 0.05, 0.1),
+        ("PyTorch, low-rank", 0.05, None),
+    ]
+    monkeypatch.setattr(memory.sys, "platform", "darwin")
+    assert not memory.run(Setting(say=lambda line: None)).ratios

@@ -5,23 +5,33 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from experiments import tables
-from experiments.bench import integrators, lenet5, mlp, ratios, scaling
+from experiments.bench import inference, integrators, lenet5, memory, mlp, orthonormal, ratios, scaling
 from experiments.bench.setting import Bench, Setting
-from experiments.bench.timing import threads
+from experiments.bench.timing import one_thread, threads
 
 __all__ = ["BENCHES", "GROUPS", "NAMES", "chosen", "run"]
 
 BENCHES: Mapping[str, Callable[[Setting], Bench]] = {
     "mlp": mlp.run,
     "lenet5": lenet5.run,
+    "inference": inference.run,
+    "memory": memory.run,
+    "orthonormal": orthonormal.run,
     "integrators": integrators.run,
     "scaling": scaling.run,
 }
 GROUPS = {"training": ("mlp", "lenet5")}
 """Names for several benchmarks at once."""
+
+ONE_THREAD = ("integrators",)
+"""Benchmarks whose matrices are too small for more."""
+
+ON_DEVICE = ("mlp", "lenet5", "inference", "orthonormal")
+"""Benchmarks that compute where the backend does."""
 
 NAMES = (*BENCHES, *GROUPS)
 
@@ -53,7 +63,10 @@ def run(names: Sequence[str], setting: Setting, out: Path) -> None:
     setting.say(threads()[1])
     found = []
     for name in names:
-        bench = BENCHES[name](setting)
+        if setting.backend.name != "numpy" and name not in ON_DEVICE:
+            setting.say(f"\n{name}: on the host")
+        with one_thread(setting.say) if name in ONE_THREAD else nullcontext():
+            bench = BENCHES[name](setting)
         tables.write(out / f"{name}.csv", bench.rows)
         found += list(bench.ratios)
     if found:

@@ -1,30 +1,26 @@
-"""Time of one training step of LeNet5 and of inference, beside PyTorch in the same process; memory of a wide network.
-
-PyTorch trains the dense network by automatic differentiation, and the low-rank one in the strongest form that it has:
-factors K = U S and V share one forward and one backward pass, S takes a second one, at fixed rank.
-"""
+"""Time of one training step of LeNet5, beside PyTorch in the same process."""
 
 from __future__ import annotations
 
 import importlib
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from experiments.bench import batches
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
-from experiments.bench.timing import interleaved, settle
-from matode import AugmentedBUG, LowRank, Rank, Relative, State
-from matode._array import get_backend
-from matode.substeps import euler
+from experiments.bench.timing import device_clock, interleaved, settle
+from matode import AugmentedBUG, LowRank, Rank, Relative, State, euler
+from matode._array import Backend, namespace
 from nn import GradientFlow, lenet5
 
-__all__ = ["GOALS", "memory_above_imports", "run"]
+__all__ = ["GOALS", "RANKS", "classifiers", "run"]
 
-_RANKS = (7, 15, 40)
+RANKS = (7, 15, 40)
+"""Of the three weights before the head."""
+
 _BATCH = 128
 _TAU = 0.11
 _H = 0.05
@@ -36,70 +32,54 @@ GOALS = {"PyTorch, dense": 0.6, "PyTorch, low-rank": 0.36}
 def run(setting: Setting) -> Bench:
     """Time everything in turn, so that the load of the machine is the same for all."""
     settle()
-    rng = np.random.default_rng(0)
-    x = rng.random((_BATCH, 1, 28, 28), dtype=np.float32) - 0.13
-    labels = rng.integers(0, 10, _BATCH)
-    images = rng.random((10_000, 1, 28, 28), dtype=np.float32) - 0.13
-    model = lenet5((*_RANKS, None))
-    Y = _start(model, x, labels)
+    x, labels = _batch(_BATCH, setting.say)
+    xp, device = setting.backend.xp, setting.backend.device
+    images, classes = xp.asarray(x, device=device), xp.asarray(labels, device=device)
+    model = lenet5((*RANKS, None))
+    Y = start(model, images, classes, setting.backend)
     integrator = AugmentedBUG(euler, Relative(_TAU))
-    jobs: dict[str, Callable[[], Any]] = {
-        "augmented BUG": lambda: integrator.step(GradientFlow(model, x, labels), 0.0, _H, Y),
-        "gradient alone": lambda: GradientFlow(model, x, labels)(0.0, Y),
+    calls: dict[str, Callable[[], Any]] = {
+        "augmented BUG": lambda: integrator.step(GradientFlow(model, images, classes), 0.0, _H, Y),
+        "gradient alone": lambda: GradientFlow(model, images, classes)(0.0, Y),
     }
-    jobs |= _torch_jobs(x, labels) if setting.torch else {}
-    ms = {name: 1e3 * t for name, t in interleaved(jobs, 5 if setting.quick else 40, batch=0.03, pause=0.03).items()}
-    work = f"LeNet5, batch {_BATCH}, ranks {', '.join(map(str, _RANKS))}, tau = {_TAU}"
-    ratios = [
-        Ratio(work, "augmented BUG", ms["augmented BUG"], name, t, GOALS.get(name))
-        for name, t in ms.items()
-        if name != "augmented BUG"
-    ]
+    if setting.torch:
+        torch_lenet5 = importlib.import_module("experiments.bench.torch_lenet5")
+        calls["PyTorch, dense"] = torch_lenet5.dense_step(x, labels)
+        calls["PyTorch, low-rank"] = torch_lenet5.low_rank_step(RANKS, x, labels)
+    pace: dict[str, Any] = {"warm_up": 1, "batch": 0.0} if setting.quick else {"batch": 0.03, "pause": 0.03}
+    seconds = interleaved(calls, 3 if setting.quick else 40, clock=device_clock(setting.backend), **pace)
+    ms = {name: 1e3 * t for name, t in seconds.items()}
+    work = f"LeNet5, batch {_BATCH}, ranks {', '.join(map(str, RANKS))}, tau = {_TAU}"
+    ours, *others = ms
+    ratios = [Ratio(work, ours, ms[ours], name, ms[name], GOALS.get(name)) for name in others]
     setting.say(f"\n{work}")
     for ratio in ratios:
         setting.say(ratio.line())
-    classify = {"inference": lambda: _inference(model, Y, images)}
-    seconds = interleaved(classify, 1 if setting.quick else 7, warm_up=1)["inference"]
-    setting.say(f"  inference of {len(images)} images: {seconds:.3f} s")
-    rows = [{"what": name, "milliseconds": t} for name, t in ms.items()]
-    return Bench([*rows, {"what": f"inference, {len(images)} images", "milliseconds": 1e3 * seconds}], ratios)
+    return Bench([{"what": name, "milliseconds": t} for name, t in ms.items()], ratios)
 
 
-def memory_above_imports(width: int = 5120, rank: int = 20, batch: int = 256, steps: int = 5) -> float:
-    """Return the peak of resident memory, in MB, that start and training steps add to imports and data.
+def classifiers(images: np.ndarray, setting: Setting, size: int = 250) -> dict[str, Callable[[], Any]]:
+    """Return calls that classify images, ``size`` at a time: ours of low rank, PyTorch's dense and low-rank."""
+    model = lenet5((*RANKS, None))
+    Y = model.init(np.random.default_rng(0), setting.backend)
+    x = setting.backend.xp.asarray(images, device=setting.backend.device)
+    xp = namespace(x)
 
-    A process of its own measures it, by what Linux keeps of it; NaN elsewhere.
-    """
-    if sys.platform != "linux":
-        return float("nan")
-    code = f"""
-import numpy as np
-from matode import AugmentedBUG, Relative
-from matode._array import get_backend
-from matode.substeps import euler
-from nn import GradientFlow, mlp_of
-x = np.random.default_rng(0).random(({batch}, 784), dtype=np.float32)
-labels = np.arange({batch}) % 10
-np.linalg.qr(np.ones((9, 3)))
-def kilobytes():
-    lines = open("/proc/self/status").read().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-before = kilobytes()
-model = mlp_of({width}, 5, rank={rank})
-Y, memory = model.init(np.random.default_rng(0), get_backend()), None
-integrator = AugmentedBUG(euler, Relative(0.1, max_rank={rank}))
-for _ in range({steps}):
-    step = integrator.step(GradientFlow(model, x, labels), 0.0, 0.01, Y, memory)
-    Y, memory = step.Y, step.memory
-print(kilobytes() - before)
-"""
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return float(done.stdout) / 1024
+    def classify() -> int:
+        parts = range(0, x.shape[0], size)
+        return sum(int(xp.sum(xp.argmax(model.forward(Y, x[i : i + size]), axis=1))) for i in parts)
+
+    calls: dict[str, Callable[[], Any]] = {"low-rank": classify}
+    if setting.torch:
+        torch_lenet5 = importlib.import_module("experiments.bench.torch_lenet5")
+        calls["PyTorch, low-rank"] = torch_lenet5.inference(RANKS, images, size)
+        calls["PyTorch, dense"] = torch_lenet5.inference(None, images, size)
+    return calls
 
 
-def _start(model: Any, x: np.ndarray, labels: np.ndarray) -> State:
+def start(model: Any, x: Any, labels: Any, backend: Backend) -> State:
     """Return weights after some steps at fixed rank: cores as they are in training, not those of the start."""
-    Y = model.init(np.random.default_rng(0), get_backend())
+    Y = model.init(np.random.default_rng(0), backend)
     ranks = [y.rank for y in Y if isinstance(y, LowRank)]
     for _ in range(10):
         wide = AugmentedBUG(euler).untruncated(GradientFlow(model, x, labels), 0.0, _H, Y)
@@ -108,71 +88,6 @@ def _start(model: Any, x: np.ndarray, labels: np.ndarray) -> State:
     return Y
 
 
-def _inference(model: Any, Y: Sequence[Any], images: np.ndarray, size: int = 250) -> int:
-    return sum(int(model.forward(Y, images[i : i + size]).argmax(1).sum()) for i in range(0, len(images), size))
-
-
-def _torch_jobs(x: np.ndarray, labels: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """Return a dense step and a low-rank step of PyTorch, each with plain gradient descent."""
-    torch = importlib.import_module("torch")
-    f = torch.nn.functional
-    batch, targets = torch.tensor(x), torch.tensor(labels)
-    rng = np.random.default_rng(0)
-    sizes = ((20, 25), (50, 500), (500, 800), (10, 500))
-
-    def tensor(*shape: int) -> Any:
-        values = rng.standard_normal(shape) * np.sqrt(2.0 / shape[-1])
-        return torch.tensor(values.astype(np.float32), requires_grad=True)
-
-    weights, biases = [tensor(*s) for s in sizes], [torch.zeros(s[0], requires_grad=True) for s in sizes]
-
-    def convolved(z: Any, left: Sequence[Any], b: Any) -> Any:
-        """Convolve by the last factor of a weight, mix the channels by those before it."""
-        first = left[-1]
-        side = 5
-        z = f.conv2d(z, first.reshape(first.shape[0], -1, side, side), b if len(left) == 1 else None)
-        for k in range(len(left) - 2, -1, -1):
-            z = f.conv2d(z, left[k][:, :, None, None], b if k == 0 else None)
-        return torch.relu(f.max_pool2d(z, 2))
-
-    def linear(z: Any, left: Sequence[Any], b: Any) -> Any:
-        for k in range(len(left) - 1, -1, -1):
-            z = f.linear(z, left[k], b if k == 0 else None)
-        return z
-
-    def loss(factors: Sequence[Sequence[Any]], b: Sequence[Any]) -> Any:
-        z = convolved(convolved(batch, factors[0], b[0]), factors[1], b[1]).flatten(1)
-        z = torch.relu(linear(z, factors[2], b[2]))
-        return f.cross_entropy(linear(z, factors[3], b[3]), targets)
-
-    def descend(leaves: Sequence[Any], value: Any) -> None:
-        for leaf, g in zip(leaves, torch.autograd.grad(value, leaves), strict=True):
-            leaf.data.add_(g, alpha=-1e-3)
-
-    def dense() -> None:
-        leaves = [*weights, *biases]
-        descend(leaves, loss([[w] for w in weights], biases))
-
-    bases = [
-        (torch.linalg.qr(tensor(m, r).detach())[0], torch.eye(r), torch.linalg.qr(tensor(n, r).detach())[0])
-        for (m, n), r in zip(sizes[:3], _RANKS, strict=True)
-    ]
-    head = weights[3].detach().clone().requires_grad_(True)
-
-    def low_rank() -> None:
-        K = [(U @ S).requires_grad_(True) for U, S, _ in bases]
-        Vt = [V.T.contiguous().requires_grad_(True) for _, _, V in bases]
-        value = loss([*zip(K, Vt, strict=True), (head,)], biases)
-        gradients = torch.autograd.grad(value, [*K, *Vt])
-        cores, new = [], []
-        for i, (U, S, V) in enumerate(bases):
-            U1, _ = torch.linalg.qr(K[i].detach() - 1e-3 * gradients[i])
-            # the gradient for V is G* U S: that for L = V S* is G* U
-            L = V @ S.T - 1e-3 * torch.linalg.solve(S.T, gradients[3 + i]).T
-            V1, _ = torch.linalg.qr(L)
-            new.append((U1, V1))
-            cores.append(((U1.T @ U) @ S @ (V.T @ V1)).requires_grad_(True))
-        factors = [(U1, S1, V1.T) for (U1, V1), S1 in zip(new, cores, strict=True)]
-        descend([*cores, head, *biases], loss([*factors, (head,)], biases))
-
-    return {"PyTorch, dense": dense, "PyTorch, low-rank": low_rank}
+def _batch(count: int, say: Callable[[str], None]) -> tuple[np.ndarray, np.ndarray]:
+    x, labels = batches.images(count, say)
+    return x.reshape(count, 1, 28, 28), labels

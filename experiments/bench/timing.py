@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from matode._array import Backend
 
-__all__ = ["device_clock", "interleaved", "samples", "settle", "threads"]
+__all__ = ["device_clock", "interleaved", "one_thread", "samples", "settle", "threads"]
 
 Clock = Callable[[Callable[[], Any]], float]
 """``clock(call)`` runs the call and returns the seconds that it took."""
@@ -38,13 +39,27 @@ def threads() -> tuple[int | None, str]:
     return max((p["num_threads"] for p in pools), default=None), "BLAS: " + ", ".join(named)
 
 
+@contextmanager
+def one_thread(say: Callable[[str], None]) -> Iterator[None]:
+    """Let BLAS use one thread for a while, where threadpoolctl is there to tell it so."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        yield
+        return
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        say(f"\n{threads()[1]}")
+        yield
+
+
 def host_clock() -> Clock:
     """Return a clock for the host.
 
     With one BLAS thread it reads the processor time of this thread, so that other processes count less; else the time
     on the wall.
     """
-    one = threads()[0] == 1 or os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+    count = threads()[0]
+    one = os.environ.get("OPENBLAS_NUM_THREADS") == "1" if count is None else count == 1
     read = time.thread_time if one else time.perf_counter
 
     def clock(call: Callable[[], Any]) -> float:
@@ -91,7 +106,8 @@ def samples(
     warm_up : int
         Calls before the first measurement.
     batch : float
-        Calls shorter than this are repeated within one measurement, so that each finds its own data in the cache.
+        Calls shorter than this are repeated within one measurement, so that each finds its own data in the cache; zero
+        measures every call on its own.
     pause : float
         Seconds without work before each measurement: the threads of one library keep a core busy for a while after
         their work, to the cost of the next library.
@@ -103,7 +119,7 @@ def samples(
     for name, call in calls.items():
         for _ in range(warm_up):
             call()
-        counts[name] = max(1, int(batch / max(measure(call), 1e-9)))
+        counts[name] = max(1, int(batch / max(measure(call), 1e-9))) if batch else 1
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repetitions):
         for name, call in calls.items():
