@@ -55,7 +55,6 @@ __all__ = [
     "overflowing",
     "scalar",
     "shifted",
-    "smallest",
     "sparse_operator",
     "to_host",
     "total",
@@ -249,11 +248,6 @@ def diagonal(x: Array) -> Array:
     xp = namespace(x)
     d = xp.linalg.diagonal(x)
     return xp.real(d) if is_complex(x) else d
-
-
-def smallest(x: Array) -> float:
-    """Return the smallest entry of a real array; NaN where there is one."""
-    return float(x.min() if type(x) is host.ndarray else namespace(x).min(x))
 
 
 def largest(x: Array) -> float:

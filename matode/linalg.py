@@ -23,7 +23,6 @@ from matode._array import (
     largest,
     mH,
     namespace,
-    smallest,
     to_host,
 )
 
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["complement", "orthonormality_defect", "qr", "reorthonormalise", "truncated_svd"]
 
-_SMALLEST_PIVOT = 2e-4  # below, one round of Cholesky QR leaves too much for the second
 _KEPT = 0.5  # what must be left of a unit vector that is outside of range(U) when it is projected once more
-_PASSES = 8  # each pass of the deflation reaches sqrt(64 q eps) further down; three or four reach rounding
+_PASSES = 8  # each reaches a factor of sqrt(16 eps) further down; two or three reach rounding
+_ROUNDS = 4  # of the repair: one is the rule, two follow where columns vanished
 
 
 def qr(X: Array) -> tuple[Array, Array]:
@@ -50,7 +49,15 @@ def orthonormality_defect(U: Array) -> float:
     return float(xp.linalg.matrix_norm(mH(U) @ U - eye_like(U.shape[1], U)))
 
 
-def complement(U: Array, X: Array) -> Array:
+def complement(
+    U: Array,
+    X: Array,
+    *,
+    inside: Array | None = None,
+    mixing: Array | None = None,
+    scale: float = 0.0,
+    negligible: float = 0.0,
+) -> Array:
     """Return an orthonormal basis of the part of range(X) that lies outside range(U).
 
     Parameters
@@ -59,124 +66,164 @@ def complement(U: Array, X: Array) -> Array:
         Orthonormal columns.
     X : (m, q) array
         Any columns: they may lie in range(U), repeat each other, be zero, or be badly scaled.
+    inside : (p, q) array, optional
+        ``U* X``, where it is known. X is then projected only where that cannot be avoided.
+    mixing : (q, l) array, optional
+        Stands for ``X @ mixing`` in place of X, which need not be formed; ``inside`` must be given too.
+    scale : float
+        Size of what X is a part of: its rounding is left out of the basis, even where it is large relative to X.
+    negligible : float
+        Share of the Frobenius norm of the part outside range(U) that may be left out on purpose.
 
     Returns
     -------
     (m, k) array, k <= min(q, m - p)
-        Orthonormal, and orthogonal to U, to rounding. Directions of X whose size is rounding relative to ||X|| are left
-        out, so that the basis is as narrow as the innovation: ``X - P_U X - P_W X`` is below ``O(sqrt(q) eps) ||X||``.
+        Orthonormal, and orthogonal to U, to rounding, and as narrow as the innovation: directions of X outside of
+        range(U) are left out where they are below ``2 sqrt(q) eps max(||X||, scale)``, so that
+        ``X - P_U X - P_W X`` is below ``O(q eps) max(||X||, scale)``, or ``negligible ||X - P_U X||`` where that is
+        more.
 
     Notes
     -----
-    Two projections and two rounds of Cholesky QR, all thin matrix products (CholeskyQR2, Yamamoto, Nakatsukasa,
-    Yanagisawa and Fukaya 2015). Where the Gram matrix is too close to singular for that, the directions are split off
-    by size, a few orders of magnitude a pass.
+    The leading eigenvectors of the Gram matrix of the innovation, in double precision, give the columns; a second
+    projection and a second Gram matrix repair what rounding did to both. All but that are thin matrix products. What
+    a Gram matrix cannot show, below the root of rounding, takes further passes.
     """
-    room = min(X.shape[1], U.shape[0] - U.shape[1])
+    q = X.shape[1] if mixing is None else mixing.shape[1]
+    room = min(X.shape[1], q, U.shape[0] - U.shape[1])
     if room <= 0:
         return X[:, :0]
+    if inside is not None:
+        Q = _unformed(U, X, inside, mixing, room, scale, negligible)
+        if Q is not None:
+            return Q
+        X = X if mixing is None else X @ mixing
     size = frobenius(X)
-    if not size < 1e15:  # squares of the entries must not overflow
-        X = X * (1.0 / largest(X))
+    if not 1e-15 < size < 1e15:  # squares of the entries must neither overflow nor vanish
+        unit = largest(X)
+        if unit == 0.0:
+            return X[:, :0]
+        X, scale = X * (1.0 / unit), scale / unit
         size = frobenius(X)
     N = X - U @ (mH(U) @ X)
-    floor = 2.0 * math.sqrt(X.shape[1]) * eps(X) * size
-    if room == X.shape[1]:
-        Q = _cholesky_qr(N, floor)
-        if Q is not None:
-            Q = _polished(U, Q)
-            if Q is not None:
-                return Q
-    return _deflated(U, N, room, floor)
+    floor, left = _floor(q, X, size, scale), frobenius(N)
+    tail = negligible * left
+    bases = [U]
+    for _ in range(_PASSES):
+        if not frobenius(N) > max(floor, tail):
+            break
+        noise = 16 * eps(N)
+        if eps(N) > 1e-10 and noise * left**2 > max(floor, tail / q) ** 2:
+            A = as_dtype(N, _double(N))
+            G, noise = mH(A) @ A, eps(N) ** 2
+        else:
+            G = mH(N) @ N
+        T, complete = _leading(G, floor, tail, noise, room)
+        Q = _polished(bases, N @ as_dtype(T, N.dtype)) if T.shape[1] else N[:, :0]
+        room -= Q.shape[1]
+        if Q.shape[1] == 0:
+            break
+        bases.append(Q)
+        if complete or room == 0:
+            break
+        for B in bases:
+            N = N - B @ (mH(B) @ N)
+    return namespace(U).concat(bases[1:], axis=1) if len(bases) > 2 else bases[-1] if len(bases) == 2 else X[:, :0]
 
 
-def _cholesky_qr(N: Array, floor: float) -> Array | None:
-    """Return Q of ``N = Q R`` by one Cholesky QR, or None where N is too ill-conditioned, or a column too small.
+def _unformed(
+    U: Array, X: Array, inside: Array, mixing: Array | None, room: int, scale: float, negligible: float
+) -> Array | None:
+    """Return the complement from ``X* X`` and ``U* X`` alone; None where they do not show all of it."""
+    C = mH(X) @ X
+    G, M = _double_of(C), None if mixing is None else _double_of(mixing)
+    P = _double_of(inside)
+    noise = 16 * eps(X) * frobenius(G)
+    if M is not None:
+        noise *= frobenius(M) ** 2
+        G, P = mH(M) @ G @ M, P @ M
+    q = G.shape[1]
+    size = math.sqrt(_trace(G))
+    G = G - mH(P) @ P
+    floor, tail = _floor(q, X, size, scale), negligible * math.sqrt(max(_trace(G), 0.0))
+    if not noise <= max(floor, tail / q) ** 2:
+        return None
+    T, _ = _leading(G, floor, tail, 0.0, room)
+    if T.shape[1] == 0:
+        return X[:, :0]
+    T, within = as_dtype(T if M is None else M @ T, X.dtype), as_dtype(P @ T, X.dtype)
+    return _polished([U], X @ T - U @ within)
 
-    The small matrices are in double precision also where N is in single.
+
+def _floor(q: int, X: Array, size: float, scale: float) -> float:
+    return 2.0 * math.sqrt(q) * eps(X) * max(size, scale)
+
+
+def _leading(G: Array, floor: float, tail: float, noise: float, room: int) -> tuple[Array, bool]:
+    """Return T so that the columns ``N T`` are orthonormal where ``G = N* N``, and whether they are all.
+
+    Directions of N of a size up to ``floor`` are left out, and so are the smallest that together stay within ``tail``;
+    those whose square is below ``noise`` of the largest cannot be seen.
     """
-    xp = namespace(N)
-    A = as_dtype(N, _double(N))
-    G = mH(A) @ A
-    d = diagonal(G)
-    if not smallest(d) > floor**2:
-        return None
-    scale = as_dtype(1.0 / xp.sqrt(d), G.dtype)
-    try:
-        R = mH(xp.linalg.cholesky((scale[:, None] * G) * scale[None, :]))
-    except (host.linalg.LinAlgError, RuntimeError):  # RuntimeError is torch's
-        return None
-    # unit columns: the smallest pivot bounds the condition number; what is lost is repaired by the second round
-    if not smallest(diagonal(R)) > _SMALLEST_PIVOT:  # also where CuPy's Cholesky gave NaN instead of an exception
-        return None
-    return N @ as_dtype(scale[:, None] * xp.linalg.inv(R), N.dtype)
+    xp = namespace(G)
+    w, W = xp.linalg.eigh(_double_of(G))
+    squares = host.maximum(to_host(w), 0.0)
+    visible = noise * float(squares[-1])
+    keep = int((squares > max(floor**2, visible)).sum())
+    if tail > 0.0:
+        keep = min(keep, int((host.cumsum(squares) > tail**2).sum()))
+    keep = min(keep, room)
+    T = W[:, W.shape[1] - keep :]
+    return T / xp.sqrt(w[W.shape[1] - keep :])[None, :], visible <= max(floor, tail / G.shape[1]) ** 2
 
 
-def _polished(U: Array, Q: Array) -> Array | None:
-    """Return nearly orthonormal columns made orthonormal, and orthogonal to U, to rounding; None where they are not.
+def _polished(bases: Sequence[Array], Q: Array) -> Array:
+    """Return nearly orthonormal columns made orthonormal, and orthogonal to the bases, to rounding.
 
-    The second projection and the second Cholesky QR in one: the Gram matrix of what the projection leaves is known from
-    its parts. Where it is close to the identity, the series of its inverse root needs no factorisation.
+    Projection and Cholesky QR in one: the Gram matrix of what the projection leaves is known from its parts. Where it
+    is close to the identity, the series of its inverse root needs no factorisation. Columns that were rounding inside
+    the bases nearly vanish in the projection, and are left out.
     """
-    inside = mH(U) @ Q
-    one = eye_like(Q.shape[1], Q)
-    G = mH(Q) @ Q - mH(inside) @ inside
-    defect = largest(G - one) * Q.shape[1]
-    if defect <= 0.5 * math.sqrt(eps(Q)):
-        T = 1.5 * one - 0.5 * G
-    elif defect <= 0.5:
-        xp = namespace(Q)
-        T = as_dtype(xp.linalg.inv(mH(xp.linalg.cholesky(as_dtype(G, _double(G))))), G.dtype)
-    else:
-        return None
-    basis = Q @ T
-    basis -= U @ (inside @ T)
-    return basis
+    xp = namespace(Q)
+    for _ in range(_ROUNDS):
+        if Q.shape[1] == 0:
+            break
+        inside = [mH(B) @ Q for B in bases]
+        G = mH(Q) @ Q
+        for part in inside:
+            G = G - mH(part) @ part
+        one = eye_like(Q.shape[1], Q)
+        defect = largest(G - one) * Q.shape[1]
+        last = defect <= 0.5
+        if defect <= 0.5 * math.sqrt(eps(Q)):
+            T = 1.5 * one - 0.5 * G
+        elif last:
+            T = as_dtype(xp.linalg.inv(mH(xp.linalg.cholesky(_double_of(G)))), G.dtype)
+        else:
+            w, W = xp.linalg.eigh(_double_of(G))
+            first = W.shape[1] - int((to_host(w) > _KEPT**2).sum())
+            T = as_dtype(W[:, first:] / xp.sqrt(w[first:])[None, :], G.dtype)
+        Q = Q @ T
+        for B, part in zip(bases, inside, strict=True):
+            Q -= B @ (part @ T)
+        if last:
+            break
+    return Q
+
+
+def _double_of(X: Array) -> Array:
+    """Return a small matrix in double precision."""
+    return as_dtype(X, _double(X))
+
+
+def _trace(G: Array) -> float:
+    return float(namespace(G).sum(diagonal(G)))
 
 
 def _double(X: Array) -> Any:
     """Return the double-precision dtype of the kind of X."""
     xp = namespace(X)
     return xp.complex128 if is_complex(X) else xp.float64
-
-
-def _deflated(U: Array, N: Array, room: int, floor: float) -> Array:
-    """Return the complement by splitting off the large directions of N first, then the smaller ones."""
-    xp = namespace(U, N)
-    found: list[Array] = []
-    cutoff = 64 * N.shape[1] * eps(N)
-    for _ in range(_PASSES):
-        w, W = xp.linalg.eigh(mH(N) @ N)
-        sizes = to_host(w)
-        keep = int((sizes > max(floor**2, cutoff * float(sizes[-1]))).sum())
-        keep = min(keep, room - sum(Q.shape[1] for Q in found))
-        if keep == 0:
-            break
-        Q = _outside(U, found, N @ (W[:, -keep:] / as_dtype(xp.sqrt(w[-keep:]), N.dtype)[None, :]))
-        if Q.shape[1] == 0:
-            break
-        found.append(Q)
-        for B in (U, *found):
-            N = N - B @ (mH(B) @ N)
-    return xp.concat(found, axis=1) if found else N[:, :0]
-
-
-def _outside(U: Array, found: Sequence[Array], Q: Array) -> Array:
-    """Return an orthonormal basis of what lies outside of U and of what was found, out of the unit columns Q.
-
-    Where U is orthonormal to some 1e-14 only, N has parts of that size inside of range(U): they vanish when they are
-    projected again, and are left out.
-    """
-    xp = namespace(U, Q)
-    for _ in range(2):
-        for B in (U, *found):
-            Q = Q - B @ (mH(B) @ Q)
-        w, W = xp.linalg.eigh(mH(Q) @ Q)
-        keep = int((to_host(w) > _KEPT**2).sum())
-        if keep == 0:
-            return Q[:, :0]
-        Q = Q @ (W[:, -keep:] / as_dtype(xp.sqrt(w[-keep:]), Q.dtype)[None, :])
-    return qr(Q)[0]
 
 
 def truncated_svd(S: Array, rule: Truncation) -> tuple[Array, host.ndarray, Array, float]:
