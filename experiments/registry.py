@@ -14,6 +14,7 @@ from experiments import (
     bounds,
     convergence,
     defect_seeds,
+    defects,
     dlrt_theorems,
     lenet5,
     mnist_mlp,
@@ -106,6 +107,14 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 published_defect.QUICK,
                 published_defect.FULL,
                 seconds=(35, 80),
+            ),
+            Experiment(
+                "defects",
+                "the published defects that no other experiment shows, each by a number",
+                defects.run,
+                defects.QUICK,
+                defects.FULL,
+                seconds=(6, 6),
             ),
             Experiment(
                 "lenet5",

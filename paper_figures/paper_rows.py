@@ -251,7 +251,7 @@ ROWS: Sequence[PaperRow] = (
         "Defect 7, memory does not follow the rank",
         "LeNet5: 2.67 million numbers allocated, dense 0.43 million",
         "not reported",
-        "fig1",
+        "fig_defects",
     ),
     PaperRow(
         "defect8",

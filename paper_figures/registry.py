@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from paper_figures import (
     fig_bounds,
+    fig_defects,
     fig_exactness,
     fig_lubich_oseledets,
     fig_lyapunov,
@@ -49,6 +50,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             fig_training,
             fig_ranks,
             fig_published_defect,
+            fig_defects,
             overview,
         )
     }

@@ -10,9 +10,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
-from experiments import bounds, dlrt_theorems, registry, runs, scaling, tables, tolerance, work_precision
+from experiments import bounds, defects, dlrt_theorems, registry, runs, scaling, tables, tolerance, work_precision
 from experiments.convergence import BoundViolatedError
 from experiments.convergence import Settings as ConvergenceSettings
 from experiments.mnist_mlp import Settings as TrainingSettings
@@ -37,6 +38,7 @@ SMALL = {
     ),
     "scaling": scaling.Settings(sizes=(64, 256)),
     "bounds": bounds.Settings(eps=(1e-3, 1e-2), h=(1e-1, 5e-2), theta=(1e-6, 1e-2), sigma=(1e-1, 1e-12), fine_h=1e-2),
+    "defects": defects.Settings(epochs=2),
     "dlrt-theorems": dlrt_theorems.Settings(steps=(5e-2, 2.5e-2), epochs=1),
 }
 
@@ -257,6 +259,21 @@ def test_claims_about_bounds_follow_from_the_numbers(results):
         "steps that miss the descent, three layers",
     ]
     assert {v.status for v in found.values()} == {"reproduced"}
+
+
+def test_the_published_defects_show_in_numbers(results):
+    found = verdicts_of("fig_defects", results)
+    assert len(found) == 13
+    assert {v.status for v in found.values()} == {"reproduced"}
+    assert found["error of the published rule over the tolerance: 40 equal values, tau = 0.1"].why.startswith("7.07, ")
+    assert found["forward and backward passes a step"].why == "1, at most 1 expected"
+
+
+def test_the_published_rank_leaves_out_the_last_value_and_is_at_most_half():
+    assert defects.published_rank(np.ones(40), 0.1) == 20
+    assert defects.published_rank(np.asarray([1.0, 1.0, *[0.09] * 6]), 0.145) == 2
+    assert defects.published_rank(np.asarray([3.0, 2.0, 1.0, 1e-3]), 0.9) == 2
+    assert defects.published_rank(np.asarray([3.0, 2.0, 1.0, *[1e-3] * 5]), 0.1) == 3
 
 
 @pytest.mark.parametrize(
