@@ -26,6 +26,7 @@ from array_api_compat import is_array_api_obj as is_array
 __all__ = [
     "Array",
     "Backend",
+    "accumulated",
     "adjoint",
     "apply",
     "as_dtype",
@@ -47,6 +48,7 @@ __all__ = [
     "is_operator",
     "is_scalar",
     "is_sparse",
+    "joined",
     "largest",
     "mH",
     "matrix_kind",
@@ -187,7 +189,12 @@ def as_dtype(x: Array, dtype: Any) -> Array:
 
 def eps(x: Array) -> float:
     """Return the unit of rounding of ``x``'s dtype."""
-    return float(namespace(x).finfo(x.dtype).eps)
+    return _eps(namespace(x), x.dtype)  # type: ignore[arg-type]
+
+
+@cache
+def _eps(xp: Any, dtype: Any) -> float:
+    return float(xp.finfo(dtype).eps)
 
 
 def eye_like(k: int, like: Array) -> Array:
@@ -209,26 +216,44 @@ def mH(x: Array) -> Array:
     return namespace(x).conj(x.mT) if is_complex(x) else x.mT
 
 
-def total(arrays: Sequence[Array]) -> Array:
-    """Return the sum of arrays of one shape; only what this function made itself is written to."""
-    if len(arrays) == 1:
-        return arrays[0]
-    found = arrays[0] + arrays[1]
-    for x in arrays[2:]:
-        if x.dtype == found.dtype:
-            found += x  # as long as all fit into the cache, the pass for one more new array costs as much as the sum
-        else:
-            found = found + x
-    return found
+def accumulated(made: Array | None, x: Array) -> Array:
+    """Return ``made + x``, written into ``made``; x itself where nothing was made yet."""
+    if made is None:
+        return x
+    if x.dtype != made.dtype:
+        return made + x
+    made += x  # as long as all fit into the cache, the pass for one more new array costs as much as the sum
+    return made
 
 
-def shifted(x: Array, c: float, y: Array) -> Array:
-    """Return ``x + c y`` with one new array."""
-    found = c * y
-    if found.dtype != x.dtype:
-        return x + found
-    found += x
-    return found
+def joined(arrays: Sequence[Array], axis: int) -> Array:
+    """Return matrices of one dtype put side by side (``axis=1``), or one below the other."""
+    if type(arrays[0]) is host.ndarray:
+        return host.concatenate(arrays, axis)
+    return namespace(*arrays).concat(list(arrays), axis=axis)
+
+
+def total(arrays: Sequence[Array], made: Array | None = None) -> Array:
+    """Return the sum of arrays of one shape; only ``made``, and what this function made itself, is written to."""
+    if made is None:
+        if len(arrays) == 1:
+            return arrays[0]
+        made, arrays = arrays[0] + arrays[1], arrays[2:]
+    for x in arrays:
+        made = accumulated(made, x)
+    return made
+
+
+def shifted(x: Array, c: float, y: Array, *, made: bool = False) -> Array:
+    """Return ``x + c y`` with one new array, or none where y was ``made`` for it."""
+    if made:
+        y *= c
+    else:
+        y = c * y
+    if y.dtype != x.dtype:
+        return x + y
+    y += x
+    return y
 
 
 def frobenius(x: Array) -> float:
@@ -331,6 +356,8 @@ def apply(A: Any, X: Array) -> Array:
     TypeError
         If ``A`` lives on the host and ``X`` does not.
     """
+    if type(X) is host.ndarray and (type(A) is host.ndarray or is_sparse(A)):
+        return A @ X  # asked so often that the general answer shows in small problems
     if is_array(A):
         xp = namespace(A, X)
         if A.dtype == X.dtype:

@@ -42,7 +42,7 @@ class Entrywise(Lazy):
         It takes one fresh array of rows for each matrix, which it may overwrite, and returns the rows of F.
     """
 
-    __slots__ = ("_pieces", "formula")
+    __slots__ = ("_pieces", "formula", "shape")
 
     def __init__(self, factors: Sequence[tuple[Array, Array]], formula: Callable[..., Array]) -> None:
         self._pieces = tuple(factors)

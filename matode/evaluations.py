@@ -40,7 +40,7 @@ class Lazy:
     """
 
     # foreign arrays must leave the operators to us: NumPy, CuPy, SciPy sparse, torch
-    __slots__ = ("__weakref__", "shape")
+    __slots__ = ("__weakref__",)
     __array_ufunc__ = None
     __array_priority__ = 1000.0
 
@@ -155,7 +155,7 @@ class Lazy:
 class DenseEvaluation(Lazy):
     """A dense m x n array, with a real factor that is applied to thin results: a sign costs no pass over m x n."""
 
-    __slots__ = ("_factor", "sample")
+    __slots__ = ("_factor", "sample", "shape")
 
     def __init__(self, array: Array, factor: float = 1.0) -> None:
         self.sample, self._factor = array, factor
@@ -203,7 +203,7 @@ class Operator(Lazy):
     does not hand over to foreign operands. ``Y @ A`` needs no wrapping.
     """
 
-    __slots__ = ("A",)
+    __slots__ = ("A", "shape")
 
     def __init__(self, A: Any) -> None:
         if not (is_array(A) or is_sparse(A) or is_operator(A)):
@@ -248,7 +248,7 @@ class Operator(Lazy):
 class Chain(Lazy):
     """A matrix product that acts one factor after the other: where multiplying it out would form an m x n array."""
 
-    __slots__ = ("first", "head", "second")
+    __slots__ = ("first", "head", "second", "shape")
 
     def __init__(self, first: Any, second: Any) -> None:
         self.first, self.second = first, second
@@ -281,7 +281,7 @@ class Chain(Lazy):
 class Sum(Lazy):
     """A sum whose terms act one by one."""
 
-    __slots__ = ("terms",)
+    __slots__ = ("shape", "terms")
 
     def __init__(self, terms: tuple[Any, ...]) -> None:
         self.terms = terms

@@ -43,7 +43,9 @@ class UserField:
         """Evaluate F at (t, Y) and return one evaluation per block."""
         if self.single:
             value = self.function(t, Y[0])
-            values = value if isinstance(value, tuple | list) and len(value) == 1 else (value,)
+            if isinstance(value, tuple | list) and len(value) == 1:
+                value = value[0]
+            return (_evaluation(value, Y[0], 0),)
         else:
             values = self.function(t, State(Y))
             if not isinstance(values, tuple | list) or len(values) != len(Y):

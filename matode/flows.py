@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from matode._array import Array, apply, as_dtype, eye_like, finite, mH, overflowing, zeros_like_shape
 from matode.linalg import qr
@@ -65,17 +65,17 @@ def _reusing(y: LowRank) -> LowRank:
 
 def k_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
     """Return F V per low-rank block, F itself per dense block."""
-    return _moves(_K, F, Y)
+    return _moves(_K, F, Y, _bases(Y))
 
 
 def l_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
     """Return F* U per low-rank block, F itself per dense block."""
-    return _moves(_L, F, Y)
+    return _moves(_L, F, Y, _bases(Y))
 
 
 def s_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
     """Return U* F V per low-rank block, F itself per dense block."""
-    return _moves(_S, F, Y)
+    return _moves(_S, F, Y, _bases(Y))
 
 
 def k_flow(
@@ -120,43 +120,52 @@ def full_flow(
 class _Flow:
     """What moves in a flow, and how.
 
-    ``start(y)`` is the factor of a block that moves, ``lift(y, Z)`` the block with that factor in its place,
-    ``action(f, y)`` the factor's derivative; ``compressed`` is that of :class:`Motion`.
+    ``start(y)`` is the factor of a block that moves, ``lift(b, Z)`` the block with that factor in its place,
+    ``action(f, b)`` the factor's derivative, both by what is ``fixed`` of the block; ``compressed`` is that of
+    :class:`Motion`.
     """
 
     name: str
     start: Callable[[LowRank], Array]
-    lift: Callable[[LowRank, Array], LowRank]
-    action: Callable[[Evaluation, LowRank], Array]
+    lift: Callable[[_Bases, Array], LowRank]
+    action: Callable[[Evaluation, _Bases], Array]
     compressed: Callable[[LowRank, Any, Any], tuple[Any, Any]]
+
+
+class _Bases(NamedTuple):
+    """What a block keeps while a part of it moves."""
+
+    U: Array
+    V: Array
+    products: Products | None
 
 
 _K = _Flow(
     "K",
     lambda y: y.U @ y.S,
-    lambda y, K: LowRank.moving(K, None, y.V, y.products),
-    lambda f, y: f.right(y.V),
+    lambda b, K: LowRank.moving(K, None, b.V, b.products),
+    lambda f, b: f.right(b.V),
     lambda y, A, B: (None, _inner(y.V, B, y)),
 )
 _L = _Flow(
     "L",
     lambda y: y.V @ mH(y.S),
-    lambda y, L: LowRank.moving(y.U, None, L, y.products),
-    lambda f, y: f.left(y.U),
+    lambda b, L: LowRank.moving(b.U, None, L, b.products),
+    lambda f, b: f.left(b.U),
     lambda y, A, B: (_inner(y.U, A, y), None),
 )
 _S = _Flow(
     "S",
     lambda y: y.S,
-    lambda y, S: LowRank.moving(y.U, S, y.V, y.products),
-    lambda f, y: f.galerkin(y.U, y.V),
+    lambda b, S: LowRank.moving(b.U, S, b.V, b.products),
+    lambda f, b: f.galerkin(b.U, b.V),
     lambda y, A, B: (_inner(y.U, A, y), _inner(y.V, B, y)),
 )
 _FULL = _Flow(
     "dense",
     LowRank.to_dense,
-    lambda y, Z: LowRank(Z, None, eye_like(Z.shape[1], Z)),
-    lambda f, y: f.full(),
+    lambda b, Z: LowRank(Z, None, eye_like(Z.shape[1], Z)),
+    lambda f, b: f.full(),
     lambda y, A, B: (None, None),
 )
 
@@ -168,12 +177,17 @@ def _inner(U: Array, A: Any, y: LowRank) -> Array:
     return mH(U) @ as_dtype(apply(A, U) if y.products is None else y.products.image(A, U), U.dtype)
 
 
-def _moves(flow: _Flow, F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
+def _bases(Y: Sequence[Block]) -> list[_Bases | None]:
+    """Return the bases of each low-rank block, None for a dense one."""
+    return [_Bases(y.U, y.V, y.products) if isinstance(y, LowRank) else None for y in Y]
+
+
+def _moves(flow: _Flow, F: Sequence[Evaluation], Y: Sequence[Block], bases: Sequence[_Bases | None]) -> Blocks:
     """Return the action on each low-rank block, or the values of a dense block, in the block's dtype."""
     return tuple(
         [
-            as_dtype(flow.action(f, y) if isinstance(y, LowRank) else f.full(), y.dtype)
-            for f, y in zip(F, Y, strict=True)
+            as_dtype(f.full() if b is None else flow.action(f, b), y.dtype)
+            for f, y, b in zip(F, Y, bases, strict=True)
         ]
     )
 
@@ -187,6 +201,7 @@ class Motion:
     def __init__(self, flow: _Flow, field: Field, Y: State, sign: float = 1.0) -> None:
         self._flow, self._field, self._sign = flow, field, sign
         self.name, self.Y = flow.name, Y
+        self._bases = _bases(Y)
 
     def start(self) -> Blocks:
         """Return what moves, at the start."""
@@ -195,8 +210,8 @@ class Motion:
     def __call__(self, t: float, Z: Blocks) -> Blocks:
         """Return the derivative of Z at time t."""
         lift = self._flow.lift
-        state = State([lift(y, z) if isinstance(y, LowRank) else z for y, z in zip(self.Y, Z, strict=True)])
-        moves = _moves(self._flow, self._field(t, state), self.Y)
+        state = State([z if b is None else lift(b, z) for b, z in zip(self._bases, Z, strict=True)])
+        moves = _moves(self._flow, self._field(t, state), self.Y, self._bases)
         return moves if self._sign == 1.0 else tuple(self._sign * move for move in moves)
 
     def compressed(self, i: int, A: Any, B: Any) -> tuple[Any, Any]:

@@ -25,18 +25,28 @@ from matode._array import (
     namespace,
     normal,
     to_host,
-    total,
     zeros_like_shape,
 )
 from matode.entrywise import power
 from matode.evaluations import Lazy, Operator
 from matode.reuse import Products
-from matode.terms import Term, checked, image, kron, of_one_dtype, row_products, times_core
+from matode.terms import (
+    Term,
+    checked,
+    galerkin_product,
+    image,
+    kron,
+    left_product,
+    of_one_dtype,
+    right_product,
+    row_products,
+    times_core,
+)
 from matode.truncation import Truncation
 
 __all__ = ["LowRank"]
 
-_set, _new = object.__setattr__, object.__new__
+_new = object.__new__
 
 
 class LowRank(Lazy):
@@ -81,8 +91,11 @@ class LowRank(Lazy):
     head: Array
     """The first left factor: an array to ask for dtype, device and namespace, without joining a sum."""
 
+    products: Products | None
+    """What the step that moves this matrix remembers; None outside of a step."""
+
     def __init__(self, U: Array, S: Array | None, V: Array) -> None:
-        _made((checked(U, S, V),), self)
+        _made((checked(U, S, V),), None, self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LowRank cannot be changed: make a new one instead of setting {name!r}")
@@ -90,7 +103,7 @@ class LowRank(Lazy):
     @classmethod
     def _of(cls, *terms: Term) -> LowRank:
         """Make a value of terms that are known to be consistent."""
-        return _made(terms)
+        return _made(terms, next((term.products for term in terms if term.products is not None), None))
 
     @classmethod
     def from_dense(cls, A: Array, truncation: Truncation) -> LowRank:
@@ -183,21 +196,13 @@ class LowRank(Lazy):
         """The products U S V* whose sum the value is, as (U, S, V) with None for the identity."""
         return tuple(term[:3] for term in self._terms)
 
-    @property
-    def products(self) -> Products | None:
-        """What the step that moves this matrix remembers; None outside of a step."""
-        for term in self._terms:
-            if term.products is not None:
-                return term.products
-        return None
-
     @classmethod
     def moving(cls, U: Array, S: Array | None, V: Array, products: Products | None = None) -> LowRank:
         """Return ``U S V*`` as the matrix that a step moves: it may hold some of the factors in ``products``.
 
         The factors are not checked: they must fit.
         """
-        return _made((Term(U, S, V, products),))
+        return _made((Term(U, S, V, products),), products)
 
     @property
     def rank(self) -> int:
@@ -250,21 +255,18 @@ class LowRank(Lazy):
     def right(self, V: Array) -> Array:
         """Return ``Y @ V`` as a dense (m, k) array, for a thin ``V`` of shape (n, k)."""
         Y, V = self._promoted(V)
-        products = Y.products
-        return total([t.right(V, products) for t in Y._terms])
+        return right_product(Y._terms, V, Y.products)
 
     def left(self, U: Array) -> Array:
         """Return ``Y* @ U`` as a dense (n, k) array, for a thin ``U`` of shape (m, k)."""
         Y, U = self._promoted(U)
-        products = Y.products
-        return total([t.left(U, products) for t in Y._terms])
+        return left_product(Y._terms, U, Y.products)
 
     def galerkin(self, U: Array, V: Array) -> Array:
         """Return ``U* @ Y @ V``, (k, l)."""
         Y, U = self._promoted(U)
         Y, V = Y._promoted(V)
-        products = Y.products
-        return total([t.galerkin(U, V, products) for t in Y._terms])
+        return galerkin_product(Y._terms, U, V, Y.products)
 
     def _promoted(self, X: Array) -> tuple[LowRank, Array]:
         """Return the value and X in the dtype that products of the two have: not every library promotes by itself."""
@@ -346,7 +348,11 @@ class LowRank(Lazy):
             if not isinstance(A, Operator):
                 return LowRank._of(*[of_one_dtype(A.right(U), S, V, P) for U, S, V, P in self._terms])
             A = A.A
-        return _made(tuple([of_one_dtype(image(A, U, P), S, V, P) for U, S, V, P in self._terms]))
+        terms = []
+        for U, S, V, P in self._terms:
+            Z = image(A, U, P)
+            terms.append(Term(Z, S, V, P) if Z.dtype == U.dtype else of_one_dtype(Z, S, V, P))
+        return _made(tuple(terms), self.products)
 
     def _multiplied_right(self, B: Any) -> LowRank:
         if isinstance(B, Lazy):
@@ -360,7 +366,11 @@ class LowRank(Lazy):
                     return self._multiplied_right(low)
                 return LowRank._of(*[of_one_dtype(U, S, B.left(V), P) for U, S, V, P in self._terms])
             B = B.A
-        return _made(tuple([of_one_dtype(U, S, image(B, V, P, star=True), P) for U, S, V, P in self._terms]))
+        terms = []
+        for U, S, V, P in self._terms:
+            Z = image(B, V, P, star=True)
+            terms.append(Term(U, S, Z, P) if Z.dtype == V.dtype else of_one_dtype(U, S, Z, P))
+        return _made(tuple(terms), self.products)
 
     def _hadamard(self, other: Any) -> Any:
         if isinstance(other, Operator):
@@ -384,7 +394,7 @@ class LowRank(Lazy):
             if other.shape != self.shape:
                 raise ValueError(f"cannot add low-rank matrices of shapes {self.shape} and {other.shape}")
             a, b = _promoted(self, other)
-            return _made(a._terms + b._terms)
+            return _made(a._terms + b._terms, a.products or b.products)
         return super().__add__(other)
 
     def __sub__(self, other: Any) -> Any:
@@ -407,20 +417,20 @@ def _in_unit_basis(A: Array) -> LowRank:
     return LowRank(A, None, eye_like(n, A)) if n <= m else LowRank(eye_like(m, A), None, mH(A))
 
 
-def _made(terms: tuple[Term, ...], Y: LowRank | None = None) -> LowRank:
+def _made(terms: tuple[Term, ...], products: Products | None, Y: LowRank | None = None) -> LowRank:
     """Return a value, a new one unless it is given, made of terms that are known to be consistent."""
     U, _, V, _ = terms[0]
     Y = _new(LowRank) if Y is None else Y
-    _set(Y, "_terms", terms)
-    _set(Y, "head", U)
-    _set(Y, "shape", (U.shape[0], V.shape[0]))
+    fields = Y.__dict__
+    fields["_terms"], fields["products"] = terms, products
+    fields["head"], fields["shape"] = U, (U.shape[0], V.shape[0])
     return Y
 
 
 def _promoted(Y: LowRank, Z: LowRank) -> tuple[LowRank, LowRank]:
     """Return both with the dtype that they share."""
     y, z = Y.head, Z.head
-    if y.dtype == z.dtype and type(y) is type(z):
+    if type(y) is type(z) and y.dtype == z.dtype:
         return Y, Z
     dtype = namespace(Y.head, Z.head).result_type(Y.dtype, Z.dtype)
     return Y if Y.dtype == dtype else Y.astype(dtype), Z if Z.dtype == dtype else Z.astype(dtype)

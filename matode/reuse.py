@@ -10,9 +10,9 @@ import weakref
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from operator import attrgetter, is_
-from typing import Any, NamedTuple
+from typing import Any
 
-from matode._array import Array, adjoint, apply, eye_like, host, is_array, is_sparse, mH, namespace, zeros_like_shape
+from matode._array import Array, adjoint, apply, eye_like, host, is_sparse, joined, mH
 
 __all__ = ["Products"]
 
@@ -28,10 +28,10 @@ _BUFFERS = {
 class _HostMatrix:
     """A matrix on the host, dense or SciPy-sparse: which memory it views, and what is in there."""
 
-    __slots__ = ("_adjoint", "_buffers", "_flat", "_front", "_parts", "_rear", "_watched", "identity", "name", "owners")
+    __slots__ = ("_adjoint", "_buffers", "_flat", "_front", "_parts", "_rear", "identity", "name", "owners")
 
-    def __init__(self, A: Any, buffers: Callable[[Any], Any], parts: Any, gone: Callable[[Any], Any]) -> None:
-        self._buffers, self._parts, self._watched = buffers, parts, weakref.ref(A, gone)
+    def __init__(self, A: Any, buffers: Callable[[Any], Any], parts: Any) -> None:
+        self._buffers, self._parts = buffers, parts
         self.owners = tuple([x if x.base is None else x.base for x in parts])
         memory = [(id(o), _address(x), x.strides, x.dtype) for x, o in zip(parts, self.owners, strict=True)]
         self.identity = (type(A), A.shape, *memory)
@@ -42,8 +42,8 @@ class _HostMatrix:
         self._front, self._rear = self._flat[:half], self._flat[half : 2 * half]
 
     @classmethod
-    def of(cls, A: Any, gone: Callable[[Any], Any]) -> _HostMatrix | None:
-        """Return what is known of A, or None where it is something else; ``gone`` is called when A is."""
+    def of(cls, A: Any) -> _HostMatrix | None:
+        """Return what is known of A, or None where it is something else."""
         if type(A) is host.ndarray:
             buffers: Callable[[Any], Any] = _itself
         elif is_sparse(A) and type(A).__module__.startswith("scipy.") and A.format in _BUFFERS:
@@ -55,7 +55,7 @@ class _HostMatrix:
             owned = x.base is None or type(x.base) is host.ndarray
             if not owned or x.dtype.kind not in "fciu" or not (x.flags.c_contiguous or x.flags.f_contiguous):
                 return None
-        return cls(A, buffers, parts, gone) if parts[0].size else None
+        return cls(A, buffers, parts) if parts[0].size else None
 
     def describes(self, A: Any) -> bool:
         """Whether A still consists of the arrays that it was made of."""
@@ -65,11 +65,10 @@ class _HostMatrix:
         """Return a fingerprint of the entries, since a field may write to them: two inner products and the first."""
         return self._flat.item(0), self._flat.dot(self._flat), self._front.dot(self._rear)
 
-    def adjoint(self, A: Any) -> Any:
+    def adjoint(self, A: Any, contents: Hashable) -> Any:
         """Return ``A*``, made anew when the entries have changed: not every format gives a view."""
-        version = self.contents()
-        if self._adjoint is None or self._adjoint[0] != version:
-            self._adjoint = version, adjoint(A)
+        if self._adjoint is None or self._adjoint[0] != contents:
+            self._adjoint = contents, adjoint(A)
         return self._adjoint[1]
 
 
@@ -82,14 +81,6 @@ def _itself(A: host.ndarray) -> tuple[host.ndarray]:
     return (A,)
 
 
-class _Fixed(NamedTuple):
-    """What is known of an array that stays fixed: ``anchor`` is the array itself, or a weak reference to it."""
-
-    anchor: Any
-    orthonormal: bool = False
-    parts: tuple[Array, ...] = ()
-
-
 class Products:
     """Remembers products with arrays that it was told to hold; one step makes one, and drops it at its end.
 
@@ -99,125 +90,140 @@ class Products:
     them. The factors of a LowRank are never written to.
     """
 
-    __slots__ = ("__weakref__", "_fixed", "_memo", "_names", "_operators", "_orthogonal", "_self")
+    __slots__ = ("__weakref__", "_bases", "_images", "_memo", "_names", "_operators", "_self", "_users", "recall")
 
     def __init__(self) -> None:
-        self._fixed: dict[int, _Fixed] = {}
-        self._orthogonal: set[tuple[int, int]] = set()
-        self._memo: dict[Hashable, tuple[Array, list[Any]]] = {}
+        self._bases: dict[int, tuple[Array, ...]] = {}  # what they are joined from
+        self._images: dict[int, tuple[Array, ...]] = {}
+        self._memo: dict[Hashable, Any] = {}
+        self._users: dict[int, tuple[Any, list[Hashable]]] = {id(None): (None, [])}
         self._operators: dict[int, _HostMatrix] = {}
         self._names: dict[Hashable, int] = {}
         self._self = weakref.ref(self)  # no reference leads back here, so that a step's end frees all
+        self.recall = self._memo.get
+        """Return what is remembered under a key, None where nothing is."""
 
     @property
     def entries(self) -> int:
-        """How many products are remembered."""
-        return len(self._memo)
+        """How many products are remembered; that a matrix is orthonormal is none."""
+        return sum(value is not None for value in self._memo.values())
 
     def hold(self, X: Array) -> Array:
         """Declare that X stays fixed, with orthonormal columns, and return it."""
-        self._fixed[id(X)] = _Fixed(X, orthonormal=True)
+        self._held(X, ())
         return X
 
     def extended(self, U: Array, U1: Array) -> Array:
         """Return ``[U, U1]``, whose columns are orthonormal, so that products with it reuse those with U."""
         if U1.shape[1] == 0:
             return U
-        W = _joined(U, self.hold(U1))
-        self._fixed[id(W)] = _Fixed(W, orthonormal=True, parts=(U, U1))
-        self._orthogonal |= {(id(U), id(U1)), (id(U1), id(U))}
+        W = joined((U, self.hold(U1)), 1)
+        self._held(W, (U, U1))
+        p, k = U.shape[1], W.shape[1]
+        one = eye_like(k, U)
+        places = (id(U), slice(0, p)), (id(U1), slice(p, k)), (id(W), slice(0, k))
+        for left, rows in places:
+            for right, columns in places:
+                if left != right:
+                    self._memo[left, right] = one[rows, columns]
         return W
 
     def image(self, A: Any, X: Array, *, star: bool = False) -> Array:
         """Return ``A @ X``, or ``A* @ X``, for an array, a sparse matrix or a ``LinearOperator``."""
-        fixed = self._fixed.get(id(X))
-        if fixed is None:
-            return apply(self._adjoint(A) if star else A, X)
-        known = self._known(A)
+        parts = self._parts(X)
+        known = None if parts is None and (not star or type(A) is host.ndarray) else self._known(A)
         if known is None:
-            return apply(self._adjoint(A) if star else A, X)
-        key = (known.name, known.contents(), star, id(X))
-        found = self._memo.get(key)
-        if found is not None:
-            return found[0]
-        if not fixed.parts:
-            Z, parts = apply(self._adjoint(A) if star else A, X), ()
+            return apply(adjoint(A) if star else A, X)
+        contents = known.contents()
+        if parts is None:
+            return apply(known.adjoint(A, contents), X)
+        return self._image(A, X, parts, star, known, contents)
+
+    def _image(
+        self, A: Any, X: Array, parts: tuple[Array, ...], star: bool, known: _HostMatrix, contents: Hashable
+    ) -> Array:
+        key = (known.name, contents, star, id(X))
+        Z = self._memo.get(key)
+        if Z is not None:
+            return Z
+        if parts:
+            parts = tuple([self._image(A, part, (), star, known, contents) for part in parts])
+            Z = joined(parts, 1)
         else:
-            parts = tuple([self.image(A, part, star=star) for part in fixed.parts])
-            Z = _joined(*parts)
-        self._remember(key, (*known.owners, X), Z)
-        try:
-            self._fixed[id(Z)] = _Fixed(weakref.ref(Z, self._dropping("_fixed", id(Z))), parts=parts)
-        except TypeError:
-            pass
+            Z = apply(known.adjoint(A, contents) if star else A, X)
+        self.remember(key, (*known.owners, X, Z), Z)
+        if id(Z) in self._users:
+            self._images[id(Z)] = parts
         return Z
+
+    def _parts(self, X: Array) -> tuple[Array, ...] | None:
+        """Return what an array that stays fixed was joined from; None for other arrays."""
+        place = id(X)
+        parts = self._bases.get(place)
+        return self._images.get(place) if parts is None else parts
 
     def gram(self, W: Array, X: Array) -> Array | None:
         """Return ``W* X``; None is the identity."""
-        left, right = self._fixed.get(id(W)), self._fixed.get(id(X))
-        if W is X and right is not None and right.orthonormal:
-            return None
-        pair = (id(W), id(X))
-        found = self._memo.get(pair)
-        if found is not None:
-            return found[0]
-        if pair in self._orthogonal:
-            G = zeros_like_shape((W.shape[1], X.shape[1]), X)
-        elif right is not None and right.parts:
-            G = namespace(X).concat([self._formed(W, part) for part in right.parts], axis=1)
-        elif left is not None and any(part is X for part in left.parts):
-            G = namespace(X).concat([self._formed(part, X) for part in left.parts], axis=0)
+        pair = id(W), id(X)
+        G = self._memo.get(pair, self)
+        if G is not self:
+            return G
+        left, right = self._images.get(pair[0]), self._images.get(pair[1])
+        if right:
+            G = joined([self._formed(W, part) for part in right], 1)
+        elif left:
+            G = joined([self._formed(part, X) for part in left], 0)
         else:
             G = mH(W) @ X
-        return G if left is None and right is None else self._remember(pair, (W, X), G)
+            if left is None and right is None and pair[0] not in self._bases and pair[1] not in self._bases:
+                return G
+        return self.remember(pair, (W, X), G)
 
-    def remembered(self, key: Hashable, watched: Sequence[Any], make: Callable[[], Array]) -> Array:
-        """Return what ``make`` gives, made once for each key as long as the ``watched`` arrays in it live."""
-        found = self._memo.get(key)
-        return self._remember(key, watched, make()) if found is None else found[0]
-
-    def _remember(self, key: Hashable, watched: Sequence[Any], value: Array) -> Array:
-        drop = self._dropping("_memo", key)
+    def remember(self, key: Hashable, watched: Sequence[Any], value: Array) -> Array:
+        """Remember a value for as long as the ``watched`` arrays live, and return it."""
         try:
-            self._memo[key] = (value, [weakref.ref(X, drop) for X in watched if not self._holds(X)])
+            users = [self._users.get(id(X)) or self._watched(X) for X in watched]
         except TypeError:  # a library whose arrays cannot be watched
-            pass
+            return value
+        self._memo[key] = value
+        for _, keys in users:
+            keys.append(key)
         return value
 
-    def _holds(self, X: Array | None) -> bool:
-        """Whether X lives as long as this object does."""
-        fixed = self._fixed.get(id(X))
-        return X is None or (fixed is not None and fixed.anchor is X)
+    def _held(self, X: Array, parts: tuple[Array, ...]) -> None:
+        place = id(X)
+        self._users[place] = X, []
+        self._bases[place] = parts
+        self._memo[place, place] = None
 
-    def _dropping(self, table: str, key: Hashable) -> Callable[[Any], None]:
-        """Return what takes an entry out of a table."""
-        return partial(_drop, self._self, table, key)
+    def _watched(self, X: Any) -> tuple[Any, list[Hashable]]:
+        """Watch an array, or an operator, that may go, and return where to write down what then goes with it."""
+        place = id(X)
+        users = self._users[place] = weakref.ref(X, partial(_forget, self._self, place)), []
+        return users
 
     def _known(self, A: Any) -> _HostMatrix | None:
         """Return how a host matrix is recognised; None where it cannot be."""
         known = self._operators.get(id(A))
         if known is None or not known.describes(A):
-            known = _HostMatrix.of(A, self._dropping("_operators", id(A)))
+            known = _HostMatrix.of(A)
             if known is not None:
+                if id(A) not in self._users:
+                    self._watched(A)
                 known.name = self._names.setdefault(known.identity, len(self._names))
                 self._operators[id(A)] = known
         return known
-
-    def _adjoint(self, A: Any) -> Any:
-        """Return the conjugate transpose; SciPy takes as long to transpose as to multiply a small matrix."""
-        known = None if is_array(A) else self._known(A)
-        return adjoint(A) if known is None else known.adjoint(A)
 
     def _formed(self, W: Array, X: Array) -> Array:
         G = self.gram(W, X)
         return eye_like(X.shape[1], X) if G is None else G
 
 
-def _drop(products: Callable[[], Products | None], table: str, key: Hashable, _: Any) -> None:
+def _forget(products: Callable[[], Products | None], place: int, _: Any) -> None:
+    """Take out what an array, or an operator, that is gone had a part in."""
     alive = products()
     if alive is not None:
-        getattr(alive, table).pop(key, None)
-
-
-def _joined(*parts: Array) -> Array:
-    return namespace(*parts).concat(list(parts), axis=1)
+        alive._operators.pop(place, None)
+        alive._images.pop(place, None)
+        for key in alive._users.pop(place, (None, ()))[1]:
+            alive._memo.pop(key, None)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from matode._array import Array, adjoint, apply, as_dtype, eye_like, is_array, is_floating, mH, namespace
+from matode._array import (
+    Array,
+    accumulated,
+    adjoint,
+    apply,
+    as_dtype,
+    eye_like,
+    is_array,
+    is_floating,
+    mH,
+    namespace,
+    total,
+)
 from matode.reuse import Products
 
 __all__ = [
@@ -12,9 +25,12 @@ __all__ = [
     "checked",
     "core_product",
     "core_times",
+    "galerkin_product",
     "image",
     "kron",
+    "left_product",
     "of_one_dtype",
+    "right_product",
     "row_products",
     "times_core",
 ]
@@ -31,36 +47,84 @@ class Term(NamedTuple):
     V: Array
     products: Products | None = None
 
-    def right(self, X: Array, products: Products | None) -> Array:
+    def right(self, X: Array) -> Array:
         """Return ``U S V* X``."""
-        U, S, V = self[:3]
-        if products is None:
-            return U @ core_times(S, mH(V) @ X)
-        if self.products is None:
-            return products.remembered(("right", *map(id, (U, S, V, X))), (U, S, V, X), lambda: self.right(X, None))
-        core = core_product(S, products.gram(V, X))
-        return U if core is None else U @ core
+        return self.U @ core_times(self.S, mH(self.V) @ X)
 
-    def left(self, X: Array, products: Products | None) -> Array:
+    def left(self, X: Array) -> Array:
         """Return ``V S* U* X``."""
-        U, S, V = self[:3]
-        if products is None:
-            return V @ core_times(None if S is None else mH(S), mH(U) @ X)
-        if self.products is None:
-            return products.remembered(("left", *map(id, (U, S, V, X))), (U, S, V, X), lambda: self.left(X, None))
-        core = core_product(None if S is None else mH(S), products.gram(U, X))
-        return V if core is None else V @ core
+        return self.V @ core_times(None if self.S is None else mH(self.S), mH(self.U) @ X)
 
-    def galerkin(self, W: Array, X: Array, products: Products | None) -> Array:
+    def galerkin(self, W: Array, X: Array) -> Array:
         """Return ``W* U S V* X``."""
-        U, S, V = self[:3]
-        if products is None:
-            return (mH(W) @ U) @ core_times(S, mH(V) @ X)
-        if self.products is None:
-            key = ("galerkin", *map(id, (U, S, V, W, X)))
-            return products.remembered(key, (U, S, V, W, X), lambda: self.galerkin(W, X, None))
-        core = core_product(products.gram(W, U), core_product(S, products.gram(V, X)))
-        return eye_like(X.shape[1], X) if core is None else core
+        return (mH(W) @ self.U) @ core_times(self.S, mH(self.V) @ X)
+
+
+def right_product(terms: Sequence[Term], X: Array, products: Products | None) -> Array:
+    """Return the sum of the terms times X, with what ``products`` remembers."""
+    if products is None:
+        return total([term.right(X) for term in terms])
+    made, known = None, []
+    for term in terms:
+        U, S, V, moved = term
+        if moved is None:
+            known.append(_fixed("right", term, (X,), products))
+            continue
+        core = core_product(S, products.gram(V, X))
+        if core is None:
+            known.append(U)
+        else:
+            made = accumulated(made, U @ core)
+    return total(known, made)
+
+
+def left_product(terms: Sequence[Term], X: Array, products: Products | None) -> Array:
+    """Return the conjugate transpose of the sum of the terms times X, with what ``products`` remembers."""
+    if products is None:
+        return total([term.left(X) for term in terms])
+    made, known = None, []
+    for term in terms:
+        U, S, V, moved = term
+        if moved is None:
+            known.append(_fixed("left", term, (X,), products))
+            continue
+        core = core_product(None if S is None else mH(S), products.gram(U, X))
+        if core is None:
+            known.append(V)
+        else:
+            made = accumulated(made, V @ core)
+    return total(known, made)
+
+
+def galerkin_product(terms: Sequence[Term], W: Array, X: Array, products: Products | None) -> Array:
+    """Return ``W*`` times the sum of the terms times X, with what ``products`` remembers."""
+    if products is None:
+        return total([term.galerkin(W, X) for term in terms])
+    made, known = None, []
+    for term in terms:
+        U, S, V, moved = term
+        if moved is None:
+            known.append(_fixed("galerkin", term, (W, X), products))
+            continue
+        outer, inner = products.gram(W, U), products.gram(V, X)
+        core = core_product(outer, core_product(S, inner))
+        if core is None:
+            known.append(eye_like(X.shape[1], X))
+        elif core is outer or core is inner or core is S:
+            known.append(core)
+        else:
+            made = accumulated(made, core)
+    return total(known, made)
+
+
+def _fixed(action: str, term: Term, thin: tuple[Array, ...], products: Products) -> Array:
+    """Return what a term that is fixed as a whole makes of thin matrices, formed once."""
+    U, S, V, _ = term
+    key = (action, id(U), id(S), id(V), *map(id, thin))
+    found = products.recall(key)
+    if found is None:
+        found = products.remember(key, (U, S, V, *thin), getattr(term, action)(*thin))
+    return found
 
 
 def checked(U: Array, S: Array | None, V: Array) -> Term:

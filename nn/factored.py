@@ -54,7 +54,7 @@ class Outer(Lazy):
         These products, where a forward or backward pass has them already.
     """
 
-    __slots__ = ("_delta", "_x")
+    __slots__ = ("_delta", "_x", "shape")
 
     def __init__(
         self,

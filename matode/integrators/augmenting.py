@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from matode._array import Array, as_dtype, mH, namespace, zeros_like_shape
+from matode._array import Array, as_dtype, joined, mH, zeros_like_shape
 from matode.linalg import complement
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation
@@ -23,11 +23,10 @@ class Augmented(NamedTuple):
 
         Inside a step, products with the augmented bases reuse those with the old ones.
         """
-        m, n = self.U1.shape[1], self.V1.shape[1]
-        p, q = y.S.shape
-        xp, S = namespace(y.S), y.S
-        right, below = zeros_like_shape((p, n), S), zeros_like_shape((m, q + n), S)
-        core = xp.concat([xp.concat([S, right], axis=1), below], axis=0)
+        S = y.S
+        p, q = S.shape
+        core = zeros_like_shape((p + self.U1.shape[1], q + self.V1.shape[1]), S)
+        core[:p, :q] = S
         products = y.products
         if products is None:
             return self._wide(y, core)
@@ -50,13 +49,11 @@ class Augmented(NamedTuple):
         return _blocks(mH(y.U) @ FV, mH(FU) @ self.V1, mH(self.U1) @ FV, corner)
 
     def _wide(self, y: LowRank, core: Array) -> LowRank:
-        xp = namespace(core)
-        return LowRank(xp.concat([y.U, self.U1], axis=1), core, xp.concat([y.V, self.V1], axis=1))
+        return LowRank(joined((y.U, self.U1), 1), core, joined((y.V, self.V1), 1))
 
 
 def _blocks(S11: Array, S12: Array, S21: Array, S22: Array) -> Array:
-    xp = namespace(S11)
-    return xp.concat([xp.concat([S11, S12], axis=1), xp.concat([S21, S22], axis=1)], axis=0)
+    return joined((joined((S11, S12), 1), joined((S21, S22), 1)), 0)
 
 
 def augmented(y: Block, K: Array, L: Array) -> Augmented | None:

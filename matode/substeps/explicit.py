@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from matode._array import Array, shifted, total
 from matode.protocols import Rhs, Substep
@@ -131,13 +132,16 @@ def combined(
     Z: tuple[Array, ...], h: float, weights: Sequence[float], k: Sequence[tuple[Array, ...]]
 ) -> tuple[Array, ...]:
     """Return ``Z + h * sum_j weights[j] k[j]``, block by block; stages of the same weight are summed before."""
-    used: dict[float, list[tuple[Array, ...]]] = {}
-    for w, kj in zip(weights, k, strict=True):
-        if w != 0.0:
-            used.setdefault(h * w, []).append(kj)
     blocks = []
     for i, z in enumerate(Z):
-        for c, alike in used.items():
-            z = shifted(z, c, total([kj[i] for kj in alike]))
+        for w, stages in _alike(tuple(weights)):
+            alike = [k[j][i] for j in stages]
+            z = shifted(z, h * w, total(alike), made=len(alike) > 1)
         blocks.append(z)
     return tuple(blocks)
+
+
+@cache
+def _alike(weights: tuple[float, ...]) -> tuple[tuple[float, tuple[int, ...]], ...]:
+    """Return each weight but 0 with the stages that have it."""
+    return tuple((w, tuple(j for j, v in enumerate(weights) if v == w)) for w in dict.fromkeys(weights) if w != 0.0)
