@@ -49,6 +49,7 @@ __all__ = [
     "is_scalar",
     "is_sparse",
     "joined",
+    "keep_freed_memory",
     "largest",
     "mH",
     "matrix_kind",
@@ -144,6 +145,16 @@ def from_host(a: Any, like: Array, dtype: Any = None) -> Array:
     return xp.asarray(host.array(a), dtype=dtype, device=device_of(like))
 
 
+def keep_freed_memory() -> None:
+    """Let the C library keep the memory of freed arrays for the next ones, instead of returning it to the system.
+
+    glibc returns what is above a threshold, 128 kB at first, and the pages of each new array are then mapped and
+    cleared anew, which can take as long as the arithmetic of a step. The threshold rises to the largest array that was
+    ever freed, up to 32 MB: this frees one of nearly that size, whose pages are never touched.
+    """
+    host.empty(31 * 2**20, dtype=host.uint8)
+
+
 def default_rng(seed: Any = None) -> host.random.Generator:
     """Return a host random generator; the same seed gives the same numbers on every backend."""
     return host.random.default_rng(seed)
@@ -189,7 +200,7 @@ def as_dtype(x: Array, dtype: Any) -> Array:
 
 def eps(x: Array) -> float:
     """Return the unit of rounding of ``x``'s dtype."""
-    return _eps(namespace(x), x.dtype)  # type: ignore[arg-type]
+    return _eps(namespace(x), x.dtype)
 
 
 @cache

@@ -122,7 +122,7 @@ def power(Y: LowRank, k: int) -> Any:
         return Y
     r = Y.rank
     if not stays_low_rank(Y.shape, r, comb(r + k - 1, k)):
-        return Entrywise([_balanced(Y)], lambda x: prod([x] * (k - 1), start=x))
+        return Entrywise([_balanced(Y)], partial(_power_of_array, k=k))
     W, V = _balanced(Y)
     columns, counts = _multisets(int(W.shape[1]), k)
     return type(Y)(_products(W, columns) * from_host(counts, W, W.dtype)[None, :], None, _products(V, columns))
@@ -174,6 +174,14 @@ def product(Y: Any, Z: Any) -> Any:
     if is_array(Y) or stays_low_rank(Y.shape, Y.rank + Z.rank, Y.rank * Z.rank):
         return Y * Z
     return Entrywise([_balanced(Y), _balanced(Z)], mul)
+
+
+def _power_of_array(x: Array, k: int) -> Array:
+    """Return ``x^k``, k at least 2, by multiplications into one fresh array."""
+    found = x * x
+    for _ in range(k - 2):
+        found *= x
+    return found
 
 
 def _cubic_of_array(x: Array, linear: complex, cube: complex, modulus: bool) -> Array:

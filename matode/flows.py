@@ -185,10 +185,7 @@ def _bases(Y: Sequence[Block]) -> list[_Bases | None]:
 def _moves(flow: _Flow, F: Sequence[Evaluation], Y: Sequence[Block], bases: Sequence[_Bases | None]) -> Blocks:
     """Return the action on each low-rank block, or the values of a dense block, in the block's dtype."""
     return tuple(
-        [
-            as_dtype(f.full() if b is None else flow.action(f, b), y.dtype)
-            for f, y, b in zip(F, Y, bases, strict=True)
-        ]
+        [as_dtype(f.full() if b is None else flow.action(f, b), y.dtype) for f, y, b in zip(F, Y, bases, strict=True)]
     )
 
 

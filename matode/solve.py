@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from matode._array import eps
+from matode._array import eps, keep_freed_memory
 from matode.control import Control, ControlError, Tolerances
 from matode.events import Event
 from matode.field import Counted, UserField
@@ -133,6 +133,7 @@ def solve(
     record = Recorder(field, start, save, events, every=t_eval is None, dense=dense_output, lipschitz=lipschitz)
     report = reporter(progress, f"{type(method).__name__} from t = {t0:g} to {t1:g}")
 
+    keep_freed_memory()
     record.begin(t0, wanted=t0 in targets)
     t, Y, memory = t0, start.Y, resume.memory
     try:
