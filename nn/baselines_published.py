@@ -1,7 +1,8 @@
 """What the public codes of the DLRT paper do instead, as named baselines: wrong on purpose, never for use.
 
-Two of their defects are kept here to be measured: the right basis after the truncation is multiplied by columns of
-``V*`` where ``V`` belongs, and the moments of Adam are kept for factors whose basis has changed since.
+Three of their defects are kept here to be measured: the right basis after the truncation is multiplied by columns of
+``V*`` where ``V`` belongs; the moments of Adam are kept for factors whose basis has changed since; and the pruned nets
+have rows of the left basis for the right one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matode._array import Array, from_host, host, mH, namespace, zeros_like_shape
+from matode._array import Array, from_host, host, mH, namespace, to_host, zeros_like_shape
 from matode.flows import k_rhs, l_rhs
 from matode.integrators import AugmentedBUG
 from matode.integrators.augmenting import augmented
@@ -20,7 +21,7 @@ from matode.lowrank import LowRank
 from matode.protocols import Block, Field, State, Step
 from matode.truncation import Relative, Truncation
 
-__all__ = ["FactorAdam", "PublishedTruncation", "published_truncated"]
+__all__ = ["FactorAdam", "PublishedTruncation", "published_pruned", "published_truncated"]
 
 
 class PublishedTruncation(AugmentedBUG):
@@ -50,6 +51,29 @@ def published_truncated(Y: Sequence[Block], rule: Truncation | None) -> tuple[St
         blocks.append(y)
         errors.append(discarded)
     return State(blocks), {"truncation_error": tuple(errors)}
+
+
+def published_pruned(Y: Sequence[Block], rank: int) -> State:
+    """Return a trained dense net pruned as in the public codes: ``W = U diag(s) V*`` becomes ``U diag(s) U`` cut.
+
+    The right basis is made of the first rows of U, so that nothing of V is left, whatever the rank. The last matrix,
+    the head, stays as it is. :func:`nn.baselines.prune` is the correct form.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not square, where the published form makes no sense at all, or has no such rank.
+    """
+    chosen = [i for i, y in enumerate(Y) if len(y.shape) == 2][:-1]
+    blocks: list[Block] = list(Y)
+    for i in chosen:
+        m, n = Y[i].shape
+        if m != n or rank > m:
+            raise ValueError(f"published_pruned: expected square weights with a rank of {rank}, got {m} x {n}")
+        U, s, _ = namespace(Y[i]).linalg.svd(Y[i])
+        s = to_host(s[:rank])
+        blocks[i] = LowRank(U[:, :rank], from_host(host.diag(s), U, U.dtype), U[:rank, :].mT)
+    return State(blocks)
 
 
 @dataclass(frozen=True)
