@@ -66,11 +66,11 @@ class Settings:
     rank: int = 60
     seeds: tuple[int, ...] = (0, 1, 2)
     adaptive: int = 3
-    fixed: int = 5
+    fixed: int = 6
     lr: float = 0.3
     warmup: float = 0.25
     momentum: float = 0.9
-    decay: float = 0.02
+    decay: float = 0.015
     batch_size: int = 256
     train_examples: int = 60_000
     test_examples: int = 10_000
