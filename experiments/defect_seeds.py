@@ -40,7 +40,7 @@ class Settings(mnist_mlp.Settings):
 
 
 FULL = Settings()
-QUICK = Settings(epochs=1, small_epochs=3, seeds=(0, 1))
+QUICK = Settings(data="digits", width=200, rank=40, hidden=3, small_epochs=2, seeds=(0, 1, 2))
 
 
 def run(settings: Settings, folder: Path, progress: Progress, backend: str | Backend) -> None:

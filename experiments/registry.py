@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from experiments import (
     adam_mlp,
     bounds,
+    cifar,
     convergence,
     defect_seeds,
     defects,
@@ -146,6 +148,24 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 resumable=True,
             ),
             Experiment(
+                "lenet5-dense",
+                "the dense LeNet5 under the settings of lenet5, to be set beside it",
+                lenet5.run,
+                dataclasses.replace(lenet5.QUICK, recipes=("dense",)),
+                dataclasses.replace(lenet5.FULL, recipes=("dense",), seeds=(0,)),
+                seconds=(10, 400),
+                resumable=True,
+            ),
+            Experiment(
+                "cifar",
+                "low-rank AlexNet, VGG16, LeNet5 and ResNet20 on CIFAR, for a GPU; the quick run takes made-up images",
+                cifar.run,
+                cifar.QUICK,
+                cifar.FULL,
+                seconds=(10, 100_000),
+                resumable=True,
+            ),
+            Experiment(
                 "adam-mlp",
                 "Adam in the rank-adaptive phase: the consistent form, the factor-wise one, the published one",
                 adam_mlp.run,
@@ -160,7 +180,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 defect_seeds.run,
                 defect_seeds.QUICK,
                 defect_seeds.FULL,
-                seconds=(60, 1200),
+                seconds=(10, 1200),
                 resumable=True,
             ),
             Experiment(
@@ -169,7 +189,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 small_singular_values.run,
                 small_singular_values.QUICK,
                 small_singular_values.FULL,
-                seconds=(40, 10_000),
+                seconds=(12, 10_000),
                 resumable=True,
             ),
             Experiment(

@@ -63,7 +63,7 @@ class Settings:
 
 
 FULL = Settings()
-QUICK = Settings(bases=(1.0, 10.0), seeds=(0, 1), epochs=2, train_examples=4_000, test_examples=2_000)
+QUICK = Settings(bases=(1.0, 10.0), seeds=(0, 1), epochs=2, train_examples=2_000, test_examples=1_000)
 
 
 def run(settings: Settings, folder: Path, progress: Progress, backend: str | Backend) -> None:

@@ -8,17 +8,24 @@ from types import MappingProxyType
 
 from paper_figures import (
     fig_bounds,
+    fig_cifar,
+    fig_decay,
+    fig_defect_seeds,
     fig_defects,
     fig_exactness,
+    fig_lenet5,
     fig_lubich_oseledets,
     fig_lyapunov,
+    fig_pruning,
     fig_published_defect,
+    fig_rank_evolution,
     fig_ranks,
     fig_rotation,
     fig_scaling,
     fig_schroedinger,
     fig_schroedinger_ranks,
     fig_second_order,
+    fig_tau,
     fig_theorem1,
     fig_theorem2,
     fig_tolerance,
@@ -34,6 +41,12 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
     {
         module.FIGURE.name: module.FIGURE
         for module in (
+            fig_rank_evolution,
+            fig_tau,
+            fig_decay,
+            fig_lenet5,
+            fig_cifar,
+            fig_pruning,
             fig_theorem1,
             fig_theorem2,
             fig_bounds,
@@ -51,6 +64,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             fig_ranks,
             fig_published_defect,
             fig_defects,
+            fig_defect_seeds,
             overview,
         )
     }

@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 
 __all__ = [
     "COLUMN",
+    "FORMS",
     "GREY",
     "LAYERS",
     "METHODS",
     "NETS",
+    "PRUNING",
+    "SOURCES",
     "TEXT",
     "TRUNCATIONS",
     "Look",
@@ -78,6 +81,30 @@ NETS: Mapping[str, Look] = MappingProxyType(
     {"dlrt": Look("DLRT", _BLUE, "o"), "dense": Look("dense", _RED, "s", (0, (5, 2)))}
 )
 """Looks of the two ways of training."""
+
+SOURCES: Mapping[str, Look] = MappingProxyType(
+    {
+        "ours": Look("ours", _BLUE, "o"),
+        "published": Look("published", _RED, "s", _DASHED),
+        "repository": Look("repository", _ORANGE, "D", _DOTTED),
+        "others": Look("competitors", _BLACK, "^", ""),
+    }
+)
+"""Looks of where numbers are from."""
+
+FORMS: Mapping[str, Look] = MappingProxyType(
+    {"dlrt": Look("DLRT", _BLUE, "o"), "factors": Look("$W = U V^*$", _RED, "s", _DASHED)}
+)
+"""Looks of the two parametrisations of a low-rank net."""
+
+PRUNING: Mapping[str, Look] = MappingProxyType(
+    {
+        "retrained": Look("retrained at fixed rank", _BLUE, "o"),
+        "pruned": Look("truncated by SVD", _GREEN, "^"),
+        "published": Look("the published formula", _RED, "s", _DASHED),
+    }
+)
+"""Looks of what becomes of a pruned net."""
 
 TRUNCATIONS: Mapping[str, Look] = MappingProxyType(
     {"correct": Look("correct", _BLUE, "o"), "published": Look("as published", _RED, "s", (0, (5, 2)))}

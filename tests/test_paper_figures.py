@@ -23,6 +23,7 @@ from paper_figures import __main__ as cli
 from paper_figures import convergence_plot, fig_work_precision, page, published, style, training_plot
 from paper_figures.figure import Description
 from paper_figures.registry import FIGURES, get
+from tests import paper_runs
 from tests.test_experiments import TINY
 
 REASON = "matplotlib is not installed: pip install 'matode[plots]'"
@@ -60,6 +61,8 @@ def results(standard_run):
     runs.execute(fake, TrainingSettings(epochs=2, dense_epochs=1), quick=True, out=out)
     fake = registry.Experiment("published-defect", "", _defective, DefectSettings(), DefectSettings(), (1, 1))
     runs.execute(fake, DefectSettings(epochs=1), quick=True, out=out)
+    for name in paper_runs.MADE:
+        paper_runs.store(out, name)
     return out
 
 

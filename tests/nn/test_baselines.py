@@ -12,7 +12,7 @@ from matode.substeps import euler
 from matode.truncation import PerBlock, Rank, Relative
 from nn import BatchNorm, Dropout, GradientFlow, Linear, Sequential, Tanh, count_parameters, lenet5, mlp
 from nn.baselines import TwoFactors, decayed, prune, split, two_factors
-from nn.baselines_published import FactorAdam, PublishedTruncation, published_truncated
+from nn.baselines_published import FactorAdam, PublishedTruncation, published_pruned, published_truncated
 from nn.module import initial_buffers
 from nn.optim_phases import FrozenRank
 from tests.backends import assert_at_home, send
@@ -151,6 +151,23 @@ def moved(method, count=4, h=0.02):
         step = method.step(flow, 0.0, h, Y, memory)
         Y, memory = State(step.Y), step.memory
     return Y, memory, flow
+
+
+def test_published_pruning_loses_the_right_basis_whatever_the_rank():
+    rng = default_rng(0)
+    W, b, head = (rng.standard_normal(shape) for shape in ((8, 8), (8,), (3, 8)))
+    U, s, _ = np.linalg.svd(W)
+    for rank in (2, 8):
+        wrong = published_pruned((W, b, head), rank)
+        np.testing.assert_allclose(wrong[0].to_dense(), (U[:, :rank] * s[:rank]) @ U[:rank, :], atol=1e-12)
+        assert wrong[0].rank == rank
+        assert wrong[1] is b
+        assert wrong[2] is head
+        right = prune((W, b, head), Rank(rank))[0]
+        assert np.linalg.norm(right.to_dense() - W) <= np.linalg.norm(s[rank:]) + 1e-12
+        assert np.linalg.norm(wrong[0].to_dense() - W) > 0.8 * np.linalg.norm(W)
+    with pytest.raises(ValueError, match="square weights with a rank of 2, got 8 x 5"):
+        published_pruned((W[:, :5], head), 2)
 
 
 def test_factor_wise_adam_moves_each_factor_by_adam():
