@@ -31,11 +31,12 @@ from typing import Any
 from experiments import tables
 from experiments.progress import Progress
 from matode import Absolute, AugmentedBUG, FullRank, Integrator, LowRank, Rank, Relative, euler
-from matode._array import Backend, default_rng, from_host, get_backend, host, to_host
+from matode._array import Backend, default_rng, get_backend, host, to_host
 from matode.linalg import qr
 from matode.protocols import State, Step
 from nn import FrozenRank, GradientFlow, Module, data, lenet5, mlp, train
 from nn.baselines import prune, split, two_factors
+from nn.baselines_published import published_pruned
 from nn.parameters import count_parameters
 from nn.train import accuracy
 
@@ -165,22 +166,13 @@ def _pruning(settings: Settings, where: Backend) -> Iterator[dict[str, Any]]:
     )
     whole = accuracy(model, result.Y, digits.x_test, digits.y_test)
     for rank in (4, 8, 16, 32, 64):
-        cut = prune(result.Y, Rank(rank))
-        wrong = State(_with_rows(y, W) for y, W in zip(cut, result.Y, strict=True))
+        cut, wrong = prune(result.Y, Rank(rank)), published_pruned(result.Y, rank)
         yield {
             "rank": rank,
             "published": accuracy(model, wrong, digits.x_test, digits.y_test),
             "correct": accuracy(model, cut, digits.x_test, digits.y_test),
             "dense": whole,
         }
-
-
-def _with_rows(y: Any, W: Any) -> Any:
-    """Return a cut square weight with rows of the left singular basis where columns of the right one belong."""
-    if not isinstance(y, LowRank):
-        return y
-    U, _, _ = host.linalg.svd(to_host(W))
-    return LowRank(y.U, y.S, from_host(U[: y.rank, :].T.copy(), y.V, y.V.dtype))
 
 
 def _scale(settings: Settings, where: Backend) -> Iterator[dict[str, Any]]:
