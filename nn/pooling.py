@@ -1,6 +1,6 @@
 """Operations that make images smaller, and their rules.
 
-Images are (batch, channels, height, width) and lie in memory with the batch last, as :mod:`nn.conv` leaves them.
+Images are (batch, channels, height, width) and lie in memory with the batch last, as :mod:`nn.patches` has them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from matode._array import Array, namespace, zeros_like_shape
 from nn.autodiff import apply, define, masked
-from nn.conv import batch_first, batch_last
+from nn.patches import batch_first, batch_last
 
 __all__ = ["average_pool", "global_average_pool", "max_pool", "subsample"]
 

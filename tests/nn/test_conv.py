@@ -12,10 +12,10 @@ from matode.lowrank import LowRank
 from matode.protocols import State
 from matode.substeps import euler
 from matode.truncation import Relative
-from nn import Conv2d, Flatten, GradientFlow, Linear, ReLU, Sequential, conv, lenet5
+from nn import Conv2d, Flatten, GradientFlow, Linear, ReLU, Sequential, lenet5, patches
 from nn.autodiff import RULES, Tape, masked
-from nn.conv import Patches, batch_first, batch_last, conv2d
-from nn.factored import Outer
+from nn.conv import FilterGradient, conv2d
+from nn.patches import Patches, batch_first, batch_last
 from nn.pooling import max_pool
 from tests.backends import assert_array, assert_at_home, send
 
@@ -51,48 +51,54 @@ def test_values_and_gradients_against_torch(kernel, stride, padding, pool, size,
 
 
 def test_products_with_the_patches(backend):
-    """``B* P``, ``P Z*`` and the scattered ``B Z`` are those of the explicit matrix of patches."""
+    """Products with filters, weighted sums and what is put back in place are those of the explicit patches."""
     rng = default_rng(1)
+    close = {"rtol": 1e-12, "atol": 1e-12}
     for kernel, stride, padding, pool, size in GEOMETRIES:
-        patches = Patches(normal(rng, (3, 2, *size), backend), kernel, stride, padding, pool)
-        count, features = patches.shape
-        matrix = to_host(patches @ backend.xp.eye(features, dtype=backend.xp.float64, device=backend.device))
-        B, Z = normal(rng, (3, features), backend), normal(rng, (3, count), backend)
-        close = {"rtol": 1e-12, "atol": 1e-12}
-        assert_array(patches.times(B), to_host(B) @ matrix.T, backend, **close)
-        assert_array(patches.weighted(Z), to_host(Z) @ matrix, backend, **close)
-        assert_array(patches.mT @ Z.mT, matrix.T @ to_host(Z).T, backend, **close)
-        assert_array(patches.times(B[:0, :]), np.zeros((0, count)), backend)
-        assert_array(patches.weighted(Z[:0, :]), np.zeros((0, features)), backend)
-        probe = normal(rng, (3, 2, *size), backend)
-        again = to_host(Patches(probe, kernel, stride, padding, pool) @ B.mT)
+        x = normal(rng, (3, 2, *size), backend)
+        patches = Patches(x, kernel, stride, padding, pool)
+        explicit = _explicit(to_host(x), kernel, stride, padding, pool)
+        features, windows = explicit.shape[1:]
+        for m in (3, 0):
+            B, Z = normal(rng, (m, features), backend), normal(rng, (pool**2, m, windows), backend)
+            filters = patches.shifted(B)
+            parts = [patches.product(filters, band) for band in patches.bands]
+            assert_array(backend.xp.concat(parts, axis=2), to_host(B) @ explicit, backend, **close)
+            assert sum(part.shape[2] for part in parts) == windows
+            stops = [band.stop * patches.grid[1] for band in patches.bands]
+            split = [Z[:, :, i:j] for i, j in zip([0, *stops], stops, strict=False)]
+            expected = (to_host(Z) @ explicit.transpose(0, 2, 1)).sum(0)
+            assert_array(patches.weighted(split), expected, backend, **close)
+        B, Z = normal(rng, (3, features), backend), normal(rng, (pool**2, 3, windows), backend)
         images = patches.zeros(B)
-        parts = backend.xp.reshape(Z, (3 * pool**2, *patches.grid))
-        for band in patches.bands:
-            patches.scatter(images, patches.shifted(B), parts[:, band, :], band)
-        scattered = to_host(patches.joined(images))
-        assert (to_host(probe) * scattered).sum() == pytest.approx((again * to_host(Z).T).sum(), rel=1e-11)
+        for band, start in zip(patches.bands, [0, *stops], strict=False):
+            patches.scatter(images, patches.shifted(B), Z[:, :, start : band.stop * patches.grid[1]], band)
+        probe = rng.standard_normal((3, 2, *size))
+        forth = (to_host(B) @ _explicit(probe, kernel, stride, padding, pool) * to_host(Z)).sum()
+        assert (probe * to_host(patches.joined(images))).sum() == pytest.approx(forth, rel=1e-11)
 
 
-@pytest.mark.parametrize(("r", "kind"), [(1, Outer), (3, DenseEvaluation)])
+@pytest.mark.parametrize(("r", "kind"), [(1, FilterGradient), (3, DenseEvaluation)])
 def test_gradient_of_a_low_rank_filter_bank_is_known_by_its_actions(r, kind, backend):
-    """It is a pair of thin factors, or dense where it is smaller than the factors of an augmented step."""
+    """It is known by its actions, or dense where it is smaller than the factors of an augmented step."""
     rng = default_rng(2)
     x, W = normal(rng, (3, 2, 8, 8), backend), _weight(rng, 6, 18, r, backend)
     tape = Tape()
     w = tape.variable(W)
     y = conv2d(x, w, 3, pool=2)
-    (outer,) = tape.gradient(y, [w], normal(rng, y.value.shape, backend))
-    assert type(outer) is kind
-    G = to_host(outer.full())
+    (gradient,) = tape.gradient(y, [w], normal(rng, y.value.shape, backend))
+    assert type(gradient) is kind
+    G = to_host(gradient.full())
     U, V = normal(rng, (6, 4), backend), normal(rng, (18, 2), backend)
     close = {"rtol": 1e-11, "atol": 1e-11}
     for left, right in ((U, V), (W.U, W.V)):
-        assert_array(outer.right(right), G @ to_host(right), backend, **close)
-        assert_array(outer.left(left), G.T @ to_host(left), backend, **close)
-        assert_array(outer.galerkin(left, right), to_host(left).T @ G @ to_host(right), backend, **close)
-    assert_array((2.0 * outer).right(V), 2 * G @ to_host(V), backend, **close)
-    assert_array((outer @ V).full(), G @ to_host(V), backend, **close)
+        assert_array(gradient.right(right), G @ to_host(right), backend, **close)
+        assert_array(gradient.left(left), G.T @ to_host(left), backend, **close)
+        assert_array(gradient.galerkin(left, right), to_host(left).T @ G @ to_host(right), backend, **close)
+    assert_array((2.0 * gradient).right(V), 2 * G @ to_host(V), backend, **close)
+    assert_array((gradient @ V).full(), G @ to_host(V), backend, **close)
+    assert_array((W.mT @ gradient).full(), to_host(W.to_dense()).T @ G, backend, **close)
+    assert_array((2.0 * gradient).left(W.U), 2 * G.T @ to_host(W.U), backend, **close)
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -136,7 +142,7 @@ def test_without_variables_nothing_is_kept_for_gradients():
     kept = {}
     for keep in (True, False):
         _, (_, _, x_V, masks) = RULES["conv2d"].forward(x, W, kernel=3, stride=1, padding=0, pool=2, keep=keep)
-        kept[keep] = (x_V is not None, [len(part) for part in masks])
+        kept[keep] = (bool(x_V), [len(part) for part in masks])
     assert kept == {True: (True, [3]), False: (False, [0])}
 
 
@@ -145,18 +151,19 @@ def test_bands_change_nothing(rank, backend, monkeypatch):
     """Row by row, in pairs of rows, and all at once give the same."""
 
     def results(band):
-        monkeypatch.setattr(conv, "_BAND", band)
-        monkeypatch.setattr(conv, "_NARROWEST", 1)
+        monkeypatch.setattr(patches, "_BAND", band)
+        monkeypatch.setattr(patches, "_NARROWEST", 1)
         rng = default_rng(5)
         x, W = normal(rng, (2, 2, 12, 5), backend), _weight(rng, 6, 18, rank, backend)
         tape = Tape()
         v, w = tape.variable(x), tape.variable(W)
         y = conv2d(v, w, 3, padding=1, pool=2)
         dx, dW = tape.gradient(y, [v, w], normal(rng, y.value.shape, backend))
-        B = normal(rng, (18, 2), backend)
-        dW = dW if rank is None else dW.full()
-        bands = Patches(x, 3, 1, 1, 2, 6).bands
-        return len(bands), (y.value, dx, dW, Patches(x, 3, 1, 1, 2, 6) @ B)
+        actions = [dW]
+        if rank is not None:
+            U, V = normal(rng, (6, 2), backend), normal(rng, (18, 2), backend)
+            actions = [dW.full(), dW.right(V), dW.left(U), dW.galerkin(U, V), dW.galerkin(W.U, W.V)]
+        return len(Patches(x, 3, 1, 1, 2, 6).bands), (y.value, dx, *actions)
 
     whole, expected = results(10**9)
     assert whole == 1
@@ -200,8 +207,7 @@ def test_memory_stays_far_below_the_matrix_of_patches():
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    count, features = Patches(x, 5, 1, 0, 2).shape
-    assert peak < 0.25 * count * features * 4
+    assert peak < 0.25 * (16 * 44 * 44) * (8 * 5 * 5) * 4
 
 
 def test_views_of_the_batch(backend):
@@ -252,6 +258,19 @@ def test_shape_errors_name_the_layer_and_both_shapes(backend):
 def test_full_rank_is_the_smaller_side():
     W, _ = Conv2d(2, 3, 3, "full").init(default_rng(0), get_backend())
     assert (W.rank, W.shape) == (3, (3, 18))
+
+
+def _explicit(x, kernel, stride, padding, pool):
+    """Return the patches of images on the host, (places of a pool, inputs k k, windows)."""
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    patches = np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), axis=(2, 3))[:, :, ::stride, ::stride]
+    rows, columns = (n // pool for n in patches.shape[2:4])
+    places = (
+        patches[:, :, i : i + rows * pool : pool, j : j + columns * pool : pool]
+        for i in range(pool)
+        for j in range(pool)
+    )
+    return np.stack([p.transpose(1, 4, 5, 2, 3, 0).reshape(-1, rows * columns * len(x)) for p in places])
 
 
 def _weight(rng, m, n, rank, backend):
