@@ -29,7 +29,7 @@ from matode._array import (
 if TYPE_CHECKING:
     from matode.lowrank import LowRank
 
-__all__ = ["Chain", "DenseEvaluation", "Lazy", "Operator", "Sum", "as_evaluation", "is_evaluation"]
+__all__ = ["Chain", "DenseEvaluation", "Lazy", "Operator", "Sum", "as_evaluation", "foreseeing", "is_evaluation"]
 
 
 class Lazy:
@@ -327,6 +327,12 @@ def is_evaluation(value: Any) -> bool:
     if isinstance(value, Lazy):
         return True
     return all(callable(getattr(value, name, None)) for name in ("right", "left", "galerkin", "full"))
+
+
+def foreseeing(F: Any, U1: Array) -> Any:
+    """Return an evaluation told that ``galerkin(U1, V)`` will follow the next ``left(U)``, where it can use that."""
+    told = getattr(F, "foreseeing", None)
+    return F if told is None else told(U1)
 
 
 def as_evaluation(value: Any, shape: tuple[int, ...] | None) -> Any:

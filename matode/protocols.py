@@ -56,7 +56,9 @@ class State(tuple[Any, ...]):
 class Evaluation(Protocol):
     """F(t, Y) of one m x n block, known by its actions. Evaluate once, act many times.
 
-    ``full`` is used for dense blocks and in tests only.
+    ``full`` is used for dense blocks and in tests only. An evaluation whose products pass over much data may also have
+    ``foreseeing(U1)``, which returns the same F, told that ``galerkin(U1, V)`` will follow the next ``left(U)``: one
+    pass, for ``F* [U, U1]``, then serves both.
     """
 
     shape: tuple[int, int]

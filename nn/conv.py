@@ -68,13 +68,15 @@ class FilterGradient(Lazy):
         ``U* delta`` and ``V* P``, from the passes.
     """
 
-    __slots__ = ("_W", "_delta", "_delta_U", "_patches", "_x_V")
+    __slots__ = ("_U1", "_W", "_delta", "_delta_U", "_left_U1", "_patches", "_x_V")
 
     def __init__(
         self, patches: Patches, delta: list[Array], W: LowRank, delta_U: list[Array], x_V: list[Array]
     ) -> None:
         self._patches, self._delta, self._W, self._delta_U, self._x_V = patches, delta, W, delta_U, x_V
         self.shape = W.shape
+        self._U1: Array | None = None
+        self._left_U1: Array | None = None
 
     def right(self, V: Array) -> Array:
         """Return ``delta (V* P)*``, (m, k)."""
@@ -82,11 +84,25 @@ class FilterGradient(Lazy):
 
     def left(self, U: Array) -> Array:
         """Return ``P (U* delta)*``, (n, k)."""
-        return self._patches.weighted(self._projected(U)).mT
+        if self._U1 is None:
+            return self._patches.weighted(self._projected(U)).mT
+        xp, r = namespace(U), U.shape[1]
+        both = zip(self._projected(U), self._projected(self._U1), strict=True)
+        rows = self._patches.weighted(xp.concat(parts, axis=1) for parts in both)
+        self._left_U1 = rows[r:, :].mT
+        return rows[:r, :].mT
 
     def galerkin(self, U: Array, V: Array) -> Array:
         """Return ``(U* delta) (V* P)*``, (k, l)."""
+        if U is self._U1 and self._left_U1 is not None:
+            return self._left_U1.mT @ V
         return _inner(self._projected(U), self._products(V))
+
+    def foreseeing(self, U1: Array) -> FilterGradient:
+        """Return the same matrix, of which the next :meth:`left` also gives ``P (U1* delta)*`` for :meth:`galerkin`."""
+        told = FilterGradient(self._patches, self._delta, self._W, self._delta_U, self._x_V)
+        told._U1 = U1
+        return told
 
     def full(self) -> Array:
         """Return the m x n array: for tests and dense blocks only."""

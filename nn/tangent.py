@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from matode._array import Array, as_dtype, mH, namespace
+from matode.evaluations import foreseeing
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation
 
@@ -72,6 +73,12 @@ class Remembered:
         """Return ``U* @ F @ V``."""
         return self.F.galerkin(U, V)
 
+    def foreseeing(self, U1: Array) -> Remembered:
+        """Tell F of the columns that Galerkin products will ask for, as long as ``F* U`` is not known."""
+        if self._left is None:
+            self.F = foreseeing(self.F, U1)
+        return self
+
     def factors(self) -> LowRank | None:
         """Return F as a low-rank value where it is one."""
         return self.F.factors()
@@ -113,6 +120,15 @@ class Direction:
         """Return U* times the matrix times V."""
         U, V = _scaled(self.rows, U), _scaled(self.columns, V)
         return self.a * self.F.galerkin(U, V) + self.b * self.M.galerkin(U, V)
+
+    def foreseeing(self, U1: Array) -> Direction:
+        """Return the matrix, its first part told of the columns that Galerkin products will ask for.
+
+        With scales of the rows it would be asked for others.
+        """
+        if self.rows is not None:
+            return self
+        return Direction(foreseeing(self.F, U1), self.a, self.M, self.b, None, self.columns)
 
     def factors(self) -> LowRank | None:
         """Return None: the sum is kept as it is."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from matode._array import Array, mH
+from matode.evaluations import foreseeing
 from matode.flows import k_flow, k_rhs, l_flow, l_rhs, reusing, s_flow, with_cores
-from matode.integrators.augmenting import augmented
+from matode.integrators.augmenting import Augmented
 from matode.integrators.truncating import truncated
-from matode.linalg import qr, reorthonormalise
+from matode.linalg import complement, qr, reorthonormalise
 from matode.lowrank import LowRank
 from matode.protocols import Block, Field, State, Step, Substep
 from matode.substeps import rk4
@@ -88,10 +89,16 @@ class AugmentedBUG:
         """Return the state at t + h before the truncation: bases up to twice as wide, cores that are not diagonal."""
         Y = reusing(Y)
         F = field(t, Y)
-        FV, FU = k_rhs(F, Y), l_rhs(F, Y)
+        FV = k_rhs(F, Y)
         K = k_flow(field, t, h, Y, self.substep, FV)
+        U1 = [complement(y.U, k) if isinstance(y, LowRank) else None for y, k in zip(Y, K, strict=True)]
+        F = [f if columns is None else foreseeing(f, columns) for f, columns in zip(F, U1, strict=True)]
+        FU = l_rhs(F, Y)
         L = l_flow(field, t, h, Y, self.substep, FU)
-        bases = [augmented(y, k, moved) for y, k, moved in zip(Y, K, L, strict=True)]
+        bases = [
+            None if columns is None else Augmented(columns, complement(y.V, moved))
+            for y, columns, moved in zip(Y, U1, L, strict=True)
+        ]
         wide = State(y if basis is None else basis.value(y) for y, basis in zip(Y, bases, strict=True))
         first = tuple(
             fv if basis is None else basis.galerkin(f, y, fv, fu, w)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from matode._array import default_rng, get_backend, normal, to_host
-from matode.evaluations import DenseEvaluation
+from matode.evaluations import DenseEvaluation, foreseeing
 from matode.integrators import AugmentedBUG
 from matode.lowrank import LowRank
 from matode.protocols import State
@@ -15,6 +15,7 @@ from matode.truncation import Relative
 from nn import Conv2d, Flatten, GradientFlow, Linear, ReLU, Sequential, lenet5, patches
 from nn.autodiff import RULES, Tape, masked
 from nn.conv import FilterGradient, conv2d
+from nn.optim import HeavyBall
 from nn.patches import Patches, batch_first, batch_last
 from nn.pooling import max_pool
 from tests.backends import assert_array, assert_at_home, send
@@ -95,9 +96,14 @@ def test_gradient_of_a_low_rank_filter_bank_is_known_by_its_actions(r, kind, bac
         assert_array(gradient.right(right), G @ to_host(right), backend, **close)
         assert_array(gradient.left(left), G.T @ to_host(left), backend, **close)
         assert_array(gradient.galerkin(left, right), to_host(left).T @ G @ to_host(right), backend, **close)
+    told = foreseeing(gradient, U)
+    for _ in range(2):  # before and after left
+        assert_array(told.galerkin(U, V), to_host(U).T @ G @ to_host(V), backend, **close)
+        assert_array(told.galerkin(W.U, V), to_host(W.U).T @ G @ to_host(V), backend, **close)
+        assert_array(told.left(W.U), G.T @ to_host(W.U), backend, **close)
     assert_array((2.0 * gradient).right(V), 2 * G @ to_host(V), backend, **close)
     assert_array((gradient @ V).full(), G @ to_host(V), backend, **close)
-    assert_array((W.mT @ gradient).full(), to_host(W.to_dense()).T @ G, backend, **close)
+    assert_array(gradient.__rmatmul__(U.mT).full(), to_host(U).T @ G, backend, **close)
     assert_array((2.0 * gradient).left(W.U), 2 * G.T @ to_host(W.U), backend, **close)
 
 
@@ -115,16 +121,17 @@ def test_pools_keep_the_first_of_equal_values(fused, backend):
     assert_array(dx, expected[None, None], backend)
 
 
-@pytest.mark.parametrize(("outputs", "passes"), [(4, ["forward", "backward"]), (9, ["forward", "F* U", "F V1"])])
-def test_patches_are_multiplied_once_for_all_moves(outputs, passes, backend, monkeypatch):
-    """Forward pass, K-, L- and S-step share the products with V, or the dense gradient where it is small."""
+@pytest.mark.parametrize("method", [lambda inner: inner, HeavyBall])
+@pytest.mark.parametrize(("outputs", "passes"), [(4, ["forward", "backward"]), (9, ["forward", "F* [U, U1]"])])
+def test_patches_are_passed_over_twice(outputs, passes, method, backend, monkeypatch):
+    """K-, L- and S-step share the products with V, and those with [U, U1] or the dense gradient where it is small."""
     seen = []
     windows = Patches.windows
     monkeypatch.setattr(Patches, "windows", lambda self, band: seen.append(band) or windows(self, band))
     model = Sequential(Conv2d(1, outputs, 3, 2), ReLU(), Flatten(), Linear(4 * outputs, 3))
     Y = model.init(default_rng(0), backend, "float64")
     flow = GradientFlow(model, normal(default_rng(1), (5, 1, 4, 4), backend), send(backend, [0, 1, 2, 0, 1], "int64"))
-    AugmentedBUG(euler, Relative(0.1)).step(flow, 0.0, 0.1, Y)
+    method(AugmentedBUG(euler, Relative(0.1))).step(flow, 0.0, 0.1, Y)
     assert len(seen) == len(passes)
 
 
