@@ -68,7 +68,7 @@ class FilterGradient(Lazy):
         ``U* delta`` and ``V* P``, from the passes.
     """
 
-    __slots__ = ("_U1", "_W", "_delta", "_delta_U", "_left_U1", "_patches", "_x_V")
+    __slots__ = ("_U1", "_W", "_delta", "_delta_U", "_left_U1", "_patches", "_x_V", "shape")
 
     def __init__(
         self, patches: Patches, delta: list[Array], W: LowRank, delta_U: list[Array], x_V: list[Array]

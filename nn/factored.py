@@ -46,7 +46,7 @@ class Outer(Lazy):
     ----------
     delta : (b, m) array
     x : (b, n) array
-        Or a matrix known by the products ``x @ B`` and ``x.mT @ Z``, such as :class:`~nn.conv.Patches`.
+        Or a matrix known by the products ``x @ B`` and ``x.mT @ Z``, in some other way.
     U, V : arrays, optional
         Bases that the actions will meet again: ``delta @ U`` and ``x @ V`` are then computed at most once. They are
         recognised by identity, so they must not be changed.
