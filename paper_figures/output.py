@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Mapping
@@ -19,6 +18,9 @@ __all__ = ["load", "save"]
 _PIXELS = 1800
 """Largest width of a PNG."""
 
+_DPI = 240
+"""Its pixels per inch, where that is not too wide."""
+
 
 def save(figure: Figure, runs: Runs, folder: Path) -> list[Path]:
     """Draw one figure, write ``NAME.pdf``, ``.png``, ``.csv`` and ``.json`` into the folder, and return their paths.
@@ -30,28 +32,20 @@ def save(figure: Figure, runs: Runs, folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     description = figure.describe(runs)
-    written = []
+    pdf, png, csv, about = written = [folder / f"{figure.name}.{kind}" for kind in ("pdf", "png", "csv", "json")]
     with style.context():
         picture = figure.draw(runs)
-        picture.draw_without_rendering()
-        picture.set_layout_engine("none")  # laid out once, for both files
-        path = folder / f"{figure.name}.pdf"
-        _replace(path, lambda aside: picture.savefig(aside, metadata={"CreationDate": None}))
-        written.append(path)
-        path = folder / f"{figure.name}.png"
-        _replace(path, lambda aside: _write_png(picture, aside))
-        written.append(path)
-    path = folder / f"{figure.name}.csv"
-    _replace(path, lambda aside: tables.write(aside, description.rows))
-    written.append(path)
-    path = folder / f"{figure.name}.json"
+        _replace(png, lambda aside: _write_png(picture, aside))
+        picture.set_layout_engine("none")  # laid out by now
+        _replace(pdf, lambda aside: picture.savefig(aside, metadata={"CreationDate": None}))
+    _replace(csv, lambda aside: tables.write(aside, description.rows))
     said = {"title": figure.heading, "short": figure.label or figure.title, **asdict(description)}
     for comparison in said["comparisons"]:
         comparison["quick"] = _quick(comparison["experiment"], runs)
         paper_rows.check(comparison["rows"])
     text = json.dumps(said, indent=1)
-    _replace(path, lambda aside: aside.write_text(text + "\n", encoding="utf-8"))
-    return [*written, path]
+    _replace(about, lambda aside: aside.write_text(text + "\n", encoding="utf-8"))
+    return written
 
 
 def load(name: str, folder: Path) -> Mapping[str, Any] | None:
@@ -68,11 +62,14 @@ def _quick(experiment: str, runs: Runs) -> bool:
 
 def _write_png(picture: Any, path: Path) -> None:
     """Write a PNG of at most 128 colours, which lines do not need more of: a third of the size."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image  # matplotlib brings it
 
-    with io.BytesIO() as whole:
-        picture.savefig(whole, format="png", dpi=min(300.0, _PIXELS / picture.get_figwidth()))
-        Image.open(whole).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.set_dpi(min(_DPI, _PIXELS / picture.get_figwidth()))
+    canvas = FigureCanvasAgg(picture)
+    canvas.draw()
+    whole = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
+    whole.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def _replace(path: Path, write: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import importlib.util
 import re
+import shutil
+import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -440,3 +442,55 @@ def test_settings_of_figures_are_those_of_the_run(results):
     assert isinstance(description, Description)
     assert description.settings["size"].startswith(f"{TINY.n} x {TINY.n}")
     assert ConvergenceSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in run.settings.items()}) == TINY
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "chrome-headless-shell")
+
+
+def browsed(folder, where, width):
+    """Show the page in a browser: the natural width of every picture, how wide the page is, and a screenshot of it."""
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip("no browser: one of chromium and google-chrome is needed, apt-get install chromium")
+    script = """addEventListener("load", () => Object.assign(document.body.dataset, {
+        pictures: [...document.images].map(picture => picture.naturalWidth).join(" "),
+        wide: document.documentElement.scrollWidth}))"""
+    page = folder / "in-a-browser.html"
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    page.write_text(text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    options = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        f"--user-data-dir={where / 'profile'}",
+    )
+    picture = where / "page.png"
+    asked = (f"--window-size={width},1600", f"--screenshot={picture}", "--dump-dom", "--virtual-time-budget=5000")
+    done = subprocess.run([browser, *options, *asked, page.as_uri()], capture_output=True, text=True, timeout=60)
+    page.unlink()
+    assert done.returncode == 0, done.stderr
+    widths, wide = (re.search(rf'data-{name}="([^"]*)"', done.stdout)[1] for name in ("pictures", "wide"))
+    return [int(w) for w in widths.split()], int(wide), picture
+
+
+@pytest.mark.parametrize("width", [1200, 500])
+def test_a_browser_loads_every_picture_and_shows_the_page(width, drawn, tmp_path):
+    widths, wide, picture = browsed(drawn[0], tmp_path, width)
+    assert len(widths) == len(DEFAULT)
+    assert min(widths) > 0
+    assert wide <= width
+    from PIL import Image
+
+    screen = np.asarray(Image.open(picture).convert("L"), dtype=float)
+    assert screen.shape == (1600, width)
+    assert 0.01 < np.mean(screen < 128) < 0.5  # text, and more paper than text
+    assert all(strip.std() > 1 for strip in np.array_split(screen, 4))
+
+
+def test_a_browser_sees_a_missing_picture(drawn, tmp_path):
+    for name in DEFAULT[:2]:
+        shutil.copy(drawn[0] / f"{name}.png", tmp_path)
+    shutil.copy(drawn[0] / "index.html", tmp_path)
+    widths, _, _ = browsed(tmp_path, tmp_path, 800)
+    assert [w > 0 for w in widths] == [True] * 2 + [False] * (len(DEFAULT) - 2)
