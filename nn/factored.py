@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from matode._array import Array, adjoint, apply, eye_like, is_array
+from matode._array import Array, adjoint, apply
 from matode.evaluations import DenseEvaluation, Lazy
 from matode.lowrank import LowRank
 from nn import ops
@@ -46,7 +46,6 @@ class Outer(Lazy):
     ----------
     delta : (b, m) array
     x : (b, n) array
-        Or a matrix known by the products ``x @ B`` and ``x.mT @ Z``, in some other way.
     U, V : arrays, optional
         Bases that the actions will meet again: ``delta @ U`` and ``x @ V`` are then computed at most once. They are
         recognised by identity, so they must not be changed.
@@ -96,16 +95,11 @@ class Outer(Lazy):
 
     def factors(self) -> LowRank | None:
         """Return the value as a LowRank where the batch is smaller than the matrix, else None."""
-        return LowRank(self.delta.mT, None, self._rows()) if self.x.shape[0] < min(self.shape) else None
+        return LowRank(self.delta.mT, None, self.x.mT) if self.x.shape[0] < min(self.shape) else None
 
     def full(self) -> Array:
         """Return the m x n array: for tests and dense blocks only."""
         return (self.x.mT @ self.delta).mT
-
-    def _rows(self) -> Array:
-        """Return the transpose of x as an array, where x is known by its products."""
-        x = self.x
-        return x.mT if is_array(x) else x.mT @ eye_like(x.shape[0], self.delta)
 
     def _scaled(self, c: Any) -> Outer:
         return Outer(c * self.delta, self.x)
@@ -114,7 +108,7 @@ class Outer(Lazy):
         return Outer((A.right(self.delta.mT) if isinstance(A, Lazy) else apply(A, self.delta.mT)).mT, self.x)
 
     def _multiplied_right(self, B: Any) -> Outer:
-        rows = self._rows()
+        rows = self.x.mT
         product = B.left(rows) if isinstance(B, Lazy) else apply(adjoint(B), rows)
         return Outer(self.delta, product.mT)
 
@@ -143,7 +137,7 @@ def _factored_linear(x: Array, W: LowRank) -> tuple[Array, Any]:
     if x.ndim != 2 or x.shape[1] != W.shape[1]:
         raise ValueError(f"linear (x W*): the shapes {tuple(x.shape)} and {W.shape} do not fit")
     x_V = x @ W.V
-    return (x_V @ W.S.mT) @ W.U.mT, (x, W, x_V)
+    return (W.U @ (W.S @ x_V.mT)).mT, (x, W, x_V)
 
 
 def _factored_linear_vjp(delta: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
@@ -151,7 +145,7 @@ def _factored_linear_vjp(delta: Array, saved: Any, wanted: tuple[bool, ...]) -> 
     dx = delta_U = None
     if wanted[0]:
         delta_U = delta @ W.U
-        dx = (delta_U @ W.S) @ W.V.mT
+        dx = (W.V @ (W.S.mT @ delta_U.mT)).mT
     return dx, Outer(delta, x, U=W.U, V=W.V, delta_U=delta_U, x_V=x_V) if wanted[1] else None
 
 

@@ -1,6 +1,8 @@
 """The operations on arrays that networks are made of, and their rules.
 
-Each takes arrays or ``Var`` and returns the like. Batches come first: x is (batch, features). Everything is real.
+Each takes arrays or ``Var`` and returns the like. Batches come first: x is (batch, features). In memory they come last,
+as those of images do (:mod:`nn.patches`): products are computed transposed, so that no later pass meets both orders.
+Everything is real.
 """
 
 from __future__ import annotations
@@ -120,12 +122,12 @@ def _matmul_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Array |
 
 def _linear(x: Array, W: Array) -> tuple[Array, Any]:
     _fits("linear (x W*)", x.ndim == 2 and W.ndim == 2 and x.shape[1] == W.shape[1], x, W)
-    return x @ W.mT, (x, W)
+    return (W @ x.mT).mT, (x, W)
 
 
 def _linear_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Array | None, ...]:
     x, W = saved
-    return d @ W if wanted[0] else None, d.mT @ x if wanted[1] else None
+    return (W.mT @ d.mT).mT if wanted[0] else None, d.mT @ x if wanted[1] else None
 
 
 def _add(x: Array, b: Array) -> tuple[Array, Any]:
