@@ -39,6 +39,7 @@ __all__ = [
     "l_rhs",
     "nonfinite_field",
     "reusing",
+    "run_away",
     "s_flow",
     "s_rhs",
     "with_cores",
@@ -273,8 +274,13 @@ def _diagnosis(f: Motion, t: float, h: float, Z: Blocks, substep: Substep) -> No
     except NonFiniteError as error:
         return error
     i = next((i for i, z in enumerate(moved) if not finite(z)), 0)
+    return run_away(f.name, t, h, i, f.Y[i])
+
+
+def run_away(name: str, t: float, h: float, i: int, y: Block) -> NonFiniteError:
+    """Return the error that says in which block a flow left the finite numbers."""
     return NonFiniteError(
-        f"the {f.name}-step from t = {t:g} with h = {h:g} ran away to NaN or inf in block {i} ({_size(f.Y[i])}): it is "
+        f"the {name}-step from t = {t:g} with h = {h:g} ran away to NaN or inf in block {i} ({_size(y)}): it is "
         "unstable, try a smaller h",
         i,
     )

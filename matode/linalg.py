@@ -226,7 +226,7 @@ def _double(X: Array) -> Any:
     return xp.complex128 if is_complex(X) else xp.float64
 
 
-def truncated_svd(S: Array, rule: Truncation) -> tuple[Array, host.ndarray, Array, float]:
+def truncated_svd(S: Array, rule: Truncation, *, double: bool = False) -> tuple[Array, host.ndarray, Array, float]:
     """Decompose a small core and keep what the rule says.
 
     Parameters
@@ -235,6 +235,8 @@ def truncated_svd(S: Array, rule: Truncation) -> tuple[Array, host.ndarray, Arra
         The core.
     rule : Truncation
         Which rank to keep.
+    double : bool
+        Whether the vectors come back in double precision, where the core is in single.
 
     Returns
     -------
@@ -253,14 +255,15 @@ def truncated_svd(S: Array, rule: Truncation) -> tuple[Array, host.ndarray, Arra
     precision at half the price, as long as the smallest value kept is above 1e-4 of the largest.
     """
     if is_gpu(S) and max(S.shape) <= 256:  # many tiny kernels on the device are slower than the round trip
-        P, s, Q, discarded = truncated_svd(to_host(S), rule)
+        P, s, Q, discarded = truncated_svd(to_host(S), rule, double=double)
         return from_host(P, S), s, from_host(Q, S), discarded
     if eps(S) > 1e-10:
         result = _gram_svd(S, rule)
         if result is not None:
-            return result
+            P, s, Q, discarded = result
+            return (P, s, Q, discarded) if double else (as_dtype(P, S.dtype), s, as_dtype(Q, S.dtype), discarded)
     xp = namespace(S)
-    P, values, Qh = xp.linalg.svd(S, full_matrices=False)
+    P, values, Qh = xp.linalg.svd(_double_of(S) if double else S, full_matrices=False)
     return _cut(P, host.asarray(to_host(values), dtype=host.float64), mH(Qh), rule)
 
 
@@ -276,7 +279,6 @@ def _gram_svd(S: Array, rule: Truncation) -> tuple[Array, host.ndarray, Array, f
         return None
     right = xp.flip(W[:, -r:], axis=1)
     left = (A @ right) / from_host(s[:r], A, A.dtype)[None, :]
-    left, right = as_dtype(left, S.dtype), as_dtype(right, S.dtype)
     P, Q = (right, left) if wide else (left, right)
     return P, s[:r], Q, float(host.linalg.norm(s[r:]))
 

@@ -9,7 +9,7 @@ NeurIPS 2022, Algorithm 1).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from matode._array import Array, adjoint, apply
 from matode.evaluations import DenseEvaluation, Lazy
@@ -37,6 +37,15 @@ class _Product:
         if self.value is None:
             self.value = self.x @ B
         return self.value
+
+
+class Thin(NamedTuple):
+    """The parts of ``F = delta* x``: rows (b, m) and (b, n), and their products with U and V."""
+
+    delta: Array
+    x: Array
+    delta_u: Array
+    x_v: Array
 
 
 class Outer(Lazy):
@@ -92,6 +101,10 @@ class Outer(Lazy):
     def galerkin(self, U: Array, V: Array) -> Array:
         """Return ``(delta U)* (x V)``, (k, l)."""
         return self._delta(U).mT @ self._x(V)
+
+    def thin(self, U: Array, V: Array) -> Thin:
+        """Return the rows that the matrix is made of, and their products with U and V."""
+        return Thin(self.delta, self.x, self._delta(U), self._x(V))
 
     def factors(self) -> LowRank | None:
         """Return the value as a LowRank where the batch is smaller than the matrix, else None."""

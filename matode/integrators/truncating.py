@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from matode._array import from_host, host
-from matode.linalg import truncated_svd
+from matode.integrators.wide import Wide
 from matode.lowrank import LowRank
 from matode.protocols import Block, State
 from matode.truncation import PerBlock, Rank, Relative, Truncation
@@ -14,20 +13,19 @@ from matode.truncation import PerBlock, Rank, Relative, Truncation
 __all__ = ["rank_of", "rules_of", "to_ranks", "truncated"]
 
 
-def truncated(Y: Sequence[Block], rule: Truncation | None) -> tuple[State, dict[str, Any]]:
+def truncated(Y: Sequence[Block | Wide], rule: Truncation | None) -> tuple[State, dict[str, Any]]:
     """Return the state with every low-rank block cut by ``rule``, and the step's ``info``.
 
     Parameters
     ----------
     Y : sequence of blocks
-        Low-rank blocks with orthonormal bases; dense blocks stay as they are.
+        Low-rank blocks with orthonormal bases, or such bases that are not joined yet; dense blocks stay as they are.
     rule : Truncation or None
         None is ``Relative(1e-10)``.
 
     Returns
     -------
     State
-        With diagonal cores.
     dict
         ``truncation_error``, the discarded Frobenius norm per block, and ``capped``, whether the rank's maximum made it
         more than the tolerance.
@@ -37,20 +35,20 @@ def truncated(Y: Sequence[Block], rule: Truncation | None) -> tuple[State, dict[
     capped = False
     for y, own in zip(Y, rules_of(Y, rule), strict=True):
         discarded = 0.0
-        if isinstance(y, LowRank):
-            P, s, Q, discarded = truncated_svd(y.S, own)
-            y = LowRank.moving(y.U @ P, from_host(host.diag(s), P, P.dtype), y.V @ Q)
+        if isinstance(y, LowRank | Wide):
+            wide = Wide.of(y) if isinstance(y, LowRank) else y
+            y, s, discarded = wide.truncated(own)
             capped = capped or own.is_capped(s, discarded)
         blocks.append(y)
         errors.append(discarded)
     return State(blocks), {"truncation_error": tuple(errors), "capped": capped}
 
 
-def rules_of(Y: Sequence[Block], rule: Truncation | None) -> list[Truncation]:
+def rules_of(Y: Sequence[Block | Wide], rule: Truncation | None) -> list[Truncation]:
     """Return the rule of every block; that of a dense block means nothing."""
     given = Relative(1e-10) if rule is None else rule
-    rules = iter(given.for_blocks(sum(isinstance(y, LowRank) for y in Y)))
-    return [next(rules) if isinstance(y, LowRank) else given for y in Y]
+    rules = iter(given.for_blocks(sum(isinstance(y, LowRank | Wide) for y in Y)))
+    return [next(rules) if isinstance(y, LowRank | Wide) else given for y in Y]
 
 
 def rank_of(y: LowRank) -> int:

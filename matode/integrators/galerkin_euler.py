@@ -1,0 +1,86 @@
+"""The augmented step with Euler substeps in one piece: ``Y + h P1 F(Y) P2``, with P1 and P2 the augmented projections.
+
+K = U S + h F V adds to range(U) what F V does, so that K, L and their products need not be formed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matode._array import Array, as_dtype, finite, frobenius, mH, namespace, shifted
+from matode.evaluations import foreseeing
+from matode.flows import nonfinite_field, run_away
+from matode.integrators.wide import Wide
+from matode.linalg import complement
+from matode.lowrank import LowRank
+from matode.protocols import Block, Evaluation
+
+__all__ = ["galerkin_euler"]
+
+
+def galerkin_euler(
+    F: Sequence[Evaluation], t: float, h: float, Y: Sequence[Block], negligible: float = 0.0
+) -> list[Block | Wide]:
+    """Return the state at t + h before the truncation.
+
+    Parameters
+    ----------
+    F : sequence of evaluations
+        The field at Y. One that offers ``thin`` is a product of matrices with few rows (:class:`nn.factored.Outer`).
+    t, h : float
+    Y : sequence of blocks
+        With orthonormal bases.
+    negligible : float
+        Share of the new directions that may be left out, as :class:`~matode.AugmentedBUG` has it.
+
+    Raises
+    ------
+    NonFiniteError
+        If F is NaN or inf, or the step runs away.
+    """
+    moved: list[Block | Wide] = []
+    for i, (f, y) in enumerate(zip(F, Y, strict=True)):
+        step = _moved(f, h, y, negligible) if isinstance(y, LowRank) else _shifted(f, h, y)
+        if step is None:
+            raise nonfinite_field(t, i, y)
+        if not finite(step.S if isinstance(step, Wide) else step):
+            raise run_away("S" if isinstance(y, LowRank) else "dense", t, h, i, y)
+        moved.append(step)
+    return moved
+
+
+def _shifted(f: Evaluation, h: float, y: Array) -> Array | None:
+    direction = as_dtype(f.full(), y.dtype)
+    return shifted(y, h, direction) if finite(direction) else None
+
+
+def _moved(f: Evaluation, h: float, y: LowRank, negligible: float) -> Wide | None:
+    """Return a block at t + h in its augmented bases; None where F is not finite."""
+    U, S, V = y.U, y.S, y.V
+    scale = frobenius(S) / abs(h) if h else math.inf  # the size of K and L in units of h
+    thin = f.thin(U, V) if hasattr(f, "thin") else None
+    if thin is not None and thin.delta.shape[0] < 2 * min(S.shape) and all(X.dtype == y.dtype for X in thin):
+        d, x, d_U, x_V = thin
+        if not (finite(d_U) and finite(x_V)):
+            return None
+        S11 = mH(d_U) @ x_V
+        U1 = complement(U, mH(d), inside=mH(d_U), mixing=x_V, scale=scale, negligible=negligible)
+        V1 = complement(V, mH(x), inside=mH(x_V), mixing=d_U, scale=scale, negligible=negligible)
+        d_U1, x_V1 = mH(d @ U1), x @ V1
+        S21, S12, S22 = d_U1 @ x_V, mH(d_U) @ x_V1, d_U1 @ x_V1
+    else:
+        FV = as_dtype(f.right(V), y.dtype)
+        if not finite(FV):
+            return None
+        S11 = mH(U) @ FV
+        U1 = complement(U, FV, inside=S11, scale=scale, negligible=negligible)
+        f = foreseeing(f, U1)
+        FU = as_dtype(f.left(U), y.dtype)
+        if not finite(FU):
+            return None
+        V1 = complement(V, FU, inside=mH(S11), scale=scale, negligible=negligible)
+        S21, S12, S22 = mH(U1) @ FV, mH(FU) @ V1, as_dtype(f.galerkin(U1, V1), y.dtype)
+    xp = namespace(S)
+    new = xp.concat([xp.concat([S + h * S11, h * S12], axis=1), xp.concat([h * S21, h * S22], axis=1)], axis=0)
+    return Wide((U, U1), new, (V, V1))
