@@ -1,7 +1,7 @@
-"""Time per step and peak memory against n, stored for the figure: the bench of the same name as an experiment.
+"""Time per step and peak memory against n and r, stored for the figure: the bench of the same name as an experiment.
 
 ``steps.csv``: per size and substep the median seconds of a step, and the numbers held at its peak per entry of the
-factors. ``exponents.csv``: the slope of log(seconds) over log(n) per substep.
+factors; ``ranks.csv``: the same per rank. ``exponents.csv``: the slope of log(seconds) over log(n) per substep.
 """
 
 from __future__ import annotations
@@ -24,23 +24,34 @@ class Settings:
     Attributes
     ----------
     sizes : tuple of int
-        Values of n, at least two.
+        Values of n, at least two; the rank is 10. Above a million only Euler substeps are measured, and only where
+        there is memory for them.
+    ranks : tuple of int
+        Ranks at which steps of size ``n`` are measured.
+    n : int
     """
 
-    sizes: tuple[int, ...] = scaling.SIZES
+    sizes: tuple[int, ...] = (*scaling.SIZES, scaling.LARGEST)
+    ranks: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
+    n: int = 10**5
 
     def __post_init__(self) -> None:
         if len(set(self.sizes)) < 2:
             raise ValueError(f"sizes: an exponent needs at least two, got {self.sizes}")
+        if not self.ranks or min(self.ranks) < 1 or 2 * max(self.ranks) > self.n:
+            raise ValueError(f"ranks: expected some from 1 to half of n = {self.n}, got {self.ranks}")
 
 
 FULL = Settings()
-QUICK = Settings(sizes=scaling.QUICK_SIZES)
+QUICK = Settings(scaling.QUICK_SIZES, (5, 10, 20), 10**4)
 
 
 def run(settings: Settings, folder: Path, progress: Progress, backend: str | Backend) -> None:
     """Measure on the host, whatever the backend is."""
-    rows = scaling.measured(settings.sizes, lambda line: progress(0.0, line.strip()))
+    fits = [n for n in settings.sizes if n <= max(10**6, scaling.room())]
+    rows = scaling.measured(fits, lambda line: progress(0.0, line.strip()))
+    ranks = scaling.measured((settings.n,), lambda line: progress(0.8, line.strip()), settings.ranks)
+    tables.write(folder / "ranks.csv", ranks)
     tables.write(folder / "steps.csv", rows)
     names = dict.fromkeys(row["substep"] for row in rows)
     tables.write(

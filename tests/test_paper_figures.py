@@ -15,14 +15,26 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from experiments import bounds, defects, dlrt_theorems, registry, runs, scaling, tables, tolerance, work_precision
+from experiments import (
+    bounds,
+    defects,
+    dlrt_theorems,
+    net_scaling,
+    net_timing,
+    registry,
+    runs,
+    scaling,
+    tables,
+    tolerance,
+    work_precision,
+)
 from experiments.convergence import BoundViolatedError
 from experiments.convergence import Settings as ConvergenceSettings
 from experiments.mnist_mlp import Settings as TrainingSettings
 from experiments.published_defect import Settings as DefectSettings
 from matode import INTEGRATORS
 from paper_figures import __main__ as cli
-from paper_figures import convergence_plot, fig_work_precision, page, published, style, training_plot
+from paper_figures import convergence_plot, fig_timing, fig_work_precision, page, published, style, training_plot
 from paper_figures.figure import Description
 from paper_figures.registry import FIGURES, get
 from tests import paper_runs
@@ -39,7 +51,9 @@ SMALL = {
     "work-precision": work_precision.Settings(
         ("lyapunov", "schroedinger"), ("augmented-bug", "full-rank"), n=16, rtols=(1e-2, 1e-3)
     ),
-    "scaling": scaling.Settings(sizes=(64, 256)),
+    "scaling": scaling.Settings((64, 256), (2, 3), 64),
+    "timing": net_timing.Settings(16, 8, (2, 4), (2, 5), 20, 10, 2, torch=False, memory=False),
+    "net-scaling": net_scaling.Settings(16, 2, 4, (2, 3), (8, 16), (2, 4), 8, 2, torch=False, memory=False),
     "bounds": bounds.Settings(eps=(1e-3, 1e-2), h=(1e-1, 5e-2), theta=(1e-6, 1e-2), sigma=(1e-1, 1e-12), fine_h=1e-2),
     "defects": defects.Settings(epochs=2),
     "dlrt-theorems": dlrt_theorems.Settings(steps=(5e-2, 2.5e-2), epochs=1),
@@ -225,10 +239,10 @@ def test_the_overview_is_drawn_when_named(matplotlib, no_computing, results, tmp
     assert (tmp_path / "overview.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("name", ["scaling", "work_precision"])
-def test_figures_of_measurements_are_drawn_when_named(name, matplotlib, no_computing, results, tmp_path):
+@pytest.mark.parametrize(("name", "size"), [("net_scaling", 10_000), ("scaling", 20_000), ("work_precision", 20_000)])
+def test_figures_of_measurements_are_drawn_when_named(name, size, matplotlib, no_computing, results, tmp_path):
     assert draw(results, tmp_path, name) == 0
-    assert (tmp_path / f"fig_{name}.png").stat().st_size > 20_000
+    assert (tmp_path / f"fig_{name}.png").stat().st_size > size
 
 
 def described(name, results):
@@ -308,6 +322,58 @@ def test_the_fastest_method_is_one_that_keeps_the_tolerance():
     failed = row | {"error": None, "seconds": 0.1, "integrator": "lsk"}
     easier = row | {"rtol": 1e-2, "seconds": 0.5, "integrator": "prk1"}
     assert fig_work_precision.fastest([wrong, row, failed, easier]).endswith("p, rtol 0.001: BUG.")
+
+
+@pytest.mark.parametrize(
+    ("ratios", "rank"),
+    [
+        ({5: 0.1, 10: 0.5, 20: 2.0}, 14.14),
+        ({5: 0.1, 20: 1.5, 80: 0.9, 320: 1.0 / 0.9}, 160.0),
+        ({5: 0.1, 10: 0.9}, float("inf")),
+        ({5: 1.1, 10: 3.0}, 0.0),
+    ],
+)
+def test_break_even_is_between_the_last_faster_rank_and_the_next(ratios, rank):
+    assert fig_timing.break_even(ratios) == pytest.approx(rank, rel=1e-3)
+
+
+def test_published_times_are_compared_by_their_ratio_to_dense(results):
+    """What is published breaks even at the ranks that are read off the figure."""
+    training, inference = (fig_timing._ratios(t) for t in (published.TRAINING_SECONDS, published.INFERENCE_SECONDS))
+    assert fig_timing.break_even(training) == pytest.approx(131, abs=1)
+    assert fig_timing.break_even(inference) == pytest.approx(2180, abs=20)
+    run = runs.find(registry.get("timing"), True, results)
+    own = run.table("training")
+    description = FIGURES["fig_timing"].describe({"timing": run})
+    rows = [row for row in description.rows if row["task"] == "training"]
+    assert [row["over_dense"] for row in rows] == [row["median"] / own[0]["median"] for row in own]
+    assert {row["published"] for row in rows} == {0.32, None}  # no rank of the small run is one of the paper's
+    (even, inferred) = [c for c in description.comparisons if "as slow as dense" in c.what]
+    assert (even.published, inferred.published) == ("131", "2178")
+
+
+def test_an_interrupted_net_scaling_goes_on(tmp_path, monkeypatch):
+    measured = []
+
+    def measure(point, *arguments):
+        if len(measured) == 3:
+            raise KeyboardInterrupt
+        measured.append(point[:2])
+        return [{"varies": point[0], "value": point[1], "what": "dense", "seconds": 1.0, "megabytes": None}]
+
+    monkeypatch.setattr(net_scaling, "_measured", measure)
+    settings, report = SMALL["net-scaling"], lambda *progress: None
+    with pytest.raises(KeyboardInterrupt):
+        net_scaling.run(settings, tmp_path, report, "numpy")
+    del measured[:2]
+    with pytest.raises(KeyboardInterrupt):
+        net_scaling.run(settings, tmp_path, report, "numpy")
+    assert measured == [("width", 8), ("width", 16), ("batch", 2)]
+    measured.clear()
+    net_scaling.run(settings, tmp_path, report, "numpy")
+    assert measured == [("batch", 4)]
+    assert [row["value"] for row in tables.read(tmp_path / "points.csv")] == [2, 3, 8, 16, 2, 4]
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_methods_have_looks_of_their_own():

@@ -176,7 +176,7 @@ def test_full_runs_are_made_after_asking_only(terminal, answer, run, two_figures
     assert two_figures.executed == (["scaling"] if run else [])
     assert two_figures.drawn[0] == ["standard"]
     said = capsys.readouterr().out
-    assert "python -m experiments run scaling  (about 2 min)" in said
+    assert "python -m experiments run scaling  (about 4 min)" in said
     assert ("fig_lacking: not drawn" in said) is not run
     if not run:
         assert cli.main(["fig7", *folders]) == 1

@@ -165,13 +165,14 @@ def _others(sizes: Sequence[int]) -> tuple[Any, list[Any]]:
 
 
 def _factors(sizes: Sequence[int], rank: int) -> list[tuple[Any, Any, Any]]:
-    """Return U, S and V of all weights but the head."""
+    """Return U, S and V of all weights but the head, of the rank or as much of it as fits."""
     generator = torch.Generator().manual_seed(0)
     found = []
     for n, m in pairwise(sizes[:-1]):
-        U, _ = torch.linalg.qr(torch.randn(m, rank, generator=generator))
-        V, _ = torch.linalg.qr(torch.randn(n, rank, generator=generator))
-        found.append((U, (2.0 * m / rank) ** 0.5 * torch.eye(rank), V))
+        r = min(rank, m, n)
+        U, _ = torch.linalg.qr(torch.randn(m, r, generator=generator))
+        V, _ = torch.linalg.qr(torch.randn(n, r, generator=generator))
+        found.append((U, (2.0 * m / r) ** 0.5 * torch.eye(r), V))
     return found
 
 
