@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments import tables
+from experiments import processes, tables
 from experiments.progress import Progress, part
 
-__all__ = ["collect"]
+__all__ = ["among", "collect"]
 
 Rows = list[dict[str, Any]]
+Compute = Callable[[str, int, Progress], Rows]
+
+_JOBS = ContextVar("jobs", default=1)
+
+
+@contextmanager
+def among(jobs: int) -> Iterator[None]:
+    """Divide what is collected in this block among so many processes."""
+    token = _JOBS.set(jobs)
+    try:
+        yield
+    finally:
+        _JOBS.reset(token)
 
 
 def collect(
     settings: Sequence[str],
     seeds: Sequence[int],
     folder: Path,
-    compute: Callable[[str, int, Progress], Rows],
+    compute: Compute,
     progress: Progress,
 ) -> dict[tuple[str, int], Rows]:
     """Compute what is not there yet, write all rows to ``epochs.csv``, and return them by setting and seed.
+
+    Within :func:`among`, parts are computed in several processes, with the same result.
 
     Parameters
     ----------
@@ -32,18 +51,26 @@ def collect(
     folder : Path
         Parts that an interrupted run left are not computed again.
     compute : callable
-        ``compute(setting, seed, progress) -> rows``; each row gets ``setting`` and ``seed`` as its first columns.
+        ``compute(setting, seed, progress) -> rows``; each row gets ``setting`` and ``seed`` as its first columns. It is
+        sent to other processes with all that it refers to; arrays may be read-only there.
     progress : callable
         ``progress(fraction, note)``.
+
+    Raises
+    ------
+    experiments.processes.TaskError
+        If a part failed in its process; the others are kept.
     """
     pairs = [(setting, seed) for seed in seeds for setting in settings]
     files = {pair: folder / f"{pair[0]}-{pair[1]}.part" for pair in pairs}
-    for k, (setting, seed) in enumerate(pairs):
-        if not files[setting, seed].exists():
-            rows = compute(setting, seed, part(progress, k / len(pairs), (k + 1) / len(pairs)))
-            draft = folder / "draft"
-            tables.write(draft, rows)
-            draft.rename(files[setting, seed])  # a part that is there is complete
+    missing = [pair for pair in pairs if not files[pair].exists()]
+    there, jobs = len(pairs) - len(missing), min(_JOBS.get(), len(missing))
+    if jobs <= 1:
+        for k, pair in enumerate(missing, start=there):
+            _store(compute, pair, files[pair], part(progress, k / len(pairs), (k + 1) / len(pairs)))
+    else:
+        tasks = {f"{pair[0]}-{pair[1]}": partial(_store, compute, pair, files[pair]) for pair in missing}
+        _succeed(processes.each(tasks, folder, progress, jobs=jobs, done=there))
     found = {
         pair: [{"setting": pair[0], "seed": pair[1], **row} for row in tables.read(file)]
         for pair, file in files.items()
@@ -52,3 +79,25 @@ def collect(
     for file in files.values():
         file.unlink()
     return found
+
+
+def _store(compute: Compute, pair: tuple[str, int], file: Path, progress: Progress) -> None:
+    """Compute a part and store it; a part that is there is complete."""
+    if file.exists():
+        return
+    rows = compute(*pair, progress)
+    with tempfile.TemporaryDirectory(prefix=".draft-", dir=file.parent) as folder:
+        draft = Path(folder) / file.name
+        tables.write(draft, rows)
+        draft.rename(file)
+
+
+def _succeed(outcomes: Iterator[tuple[str, Any]]) -> None:
+    """Wait for all parts, then raise if some of them failed."""
+    failures = {name: outcome for name, outcome in outcomes if isinstance(outcome, processes.Failure)}
+    if failures:
+        error = processes.TaskError("; ".join(f"{name}: {failure.sentence}" for name, failure in failures.items()))
+        for failure in failures.values():
+            if failure.details:
+                error.add_note(failure.details)
+        raise error

@@ -1,9 +1,9 @@
 """One run, one folder: written aside and renamed when it is complete, so that a folder that is there is a finished run.
 
-``NAME/config.json`` (experiment, version, preset, backend, settings), ``NAME/environment.json`` and the CSV files
-of the experiment. The folder of a quick run is called ``NAME-quick``. A run that fails leaves what it had in
-``NAME.failed``. A resumable experiment that was interrupted leaves it in ``.NAME.unfinished``, and goes on from there
-when it is run again with the same settings.
+``NAME/config.toml`` (experiment, version, preset, backend, settings), ``NAME/environment.json`` and the CSV files
+of the experiment; ``python -m experiments run NAME --config`` takes the first one. The folder of a quick run is called
+``NAME-quick``. A run that fails leaves what it had in ``NAME.failed``. A resumable experiment that fails or is
+interrupted leaves it in ``.NAME.unfinished``, and goes on from there when it is run again with the same settings.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments import environment, tables
+from experiments import environment, parts, tables, toml
 from experiments.progress import Progress, silent
 from experiments.registry import Experiment
-from experiments.settings import as_dict
+from experiments.settings import SettingError, as_dict
 
-__all__ = ["OtherSettingsError", "Run", "execute", "find", "folder_of"]
+__all__ = ["OtherSettingsError", "Run", "differences", "execute", "find", "folder_of", "read_config"]
 
 
 class OtherSettingsError(RuntimeError):
@@ -66,12 +67,23 @@ def folder_of(experiment: Experiment, quick: bool, out: Path) -> Path:
 
 def find(experiment: Experiment, quick: bool, out: Path) -> Run | None:
     """Return the finished run, or None where there is none of the experiment's present version."""
-    folder = folder_of(experiment, quick, out)
-    try:
-        config, made_with = (json.loads((folder / f"{name}.json").read_text()) for name in ("config", "environment"))
-    except (FileNotFoundError, NotADirectoryError):
+    return _finished(experiment, folder_of(experiment, quick, out))
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """Return the configuration that a folder holds, None where it holds none."""
+    if (folder / "config.toml").is_file():
+        return toml.read(folder / "config.toml")
+    if (folder / "config.json").is_file():  # as it was stored before
+        return dict(json.loads((folder / "config.json").read_text()))
+    return None
+
+
+def _finished(experiment: Experiment, folder: Path) -> Run | None:
+    config = read_config(folder)
+    if config is None or config["version"] != experiment.version or not (folder / "environment.json").is_file():
         return None
-    return Run(folder, config, made_with) if config["version"] == experiment.version else None
+    return Run(folder, config, json.loads((folder / "environment.json").read_text()))
 
 
 def execute(
@@ -80,8 +92,10 @@ def execute(
     *,
     quick: bool = False,
     out: Path = Path("results"),
+    name: str | None = None,
     backend: str = "numpy",
     again: bool = False,
+    jobs: int = 1,
     progress: Progress = silent,
 ) -> Run:
     """Return the finished run with these settings, computing it where it is not there.
@@ -95,10 +109,14 @@ def execute(
         Whether the folder is that of the quick run.
     out : Path
         Folder of all runs.
+    name : str, optional
+        Name of the folder of this run in there, by default that of the experiment.
     backend : str
         Where to compute.
     again : bool
         Compute it anew, whatever is there.
+    jobs : int
+        Processes among which a resumable experiment divides its parts; the numbers are the same.
     progress : callable
         ``progress(fraction, note)``.
 
@@ -106,6 +124,8 @@ def execute(
     ------
     OtherSettingsError
         If a finished run is there, made with other settings, and ``again`` is not set.
+    experiments.processes.TaskError
+        If a part failed in its process.
     """
     config = {
         "experiment": experiment.name,
@@ -114,59 +134,58 @@ def execute(
         "backend": backend,
         "settings": as_dict(settings),
     }
-    folder = folder_of(experiment, quick, out)
-    there = None if again else find(experiment, quick, out)
+    folder = folder_of(experiment, quick, out) if name is None else out / name
+    there = None if again else _finished(experiment, folder)
     if there is not None:
         if there.config == config:
             return there
         raise OtherSettingsError(
-            f"{folder} holds a finished run with other settings ({', '.join(_differences(there.config, config))}): "
+            f"{folder} holds a finished run with other settings ({', '.join(differences(there.config, config))}): "
             "compute it anew with --again, or store this one elsewhere with --out"
         )
 
     out.mkdir(parents=True, exist_ok=True)
-    work = _workplace(folder, config) if experiment.resumable else _temporary(folder)
+    work = _workplace(folder, config, experiment.resumable)
     began = time.perf_counter()
     try:
-        experiment.run(settings, work, progress, backend)
+        with parts.among(jobs):
+            experiment.run(settings, work, progress, backend)
         seconds = round(time.perf_counter() - began, 1)
-        _write_json(work / "environment.json", {**environment.describe(), "seconds": seconds})
-        _write_json(work / "config.json", config)
-    except Exception:
-        _move(work, folder.with_name(f"{folder.name}.failed"))
-        raise
-    except BaseException:  # interrupted by the user
+        made_with = {**environment.describe(), "seconds": seconds}
+        (work / "environment.json").write_text(json.dumps(made_with, indent=2) + "\n", encoding="utf-8")
+    except BaseException as error:
         if not experiment.resumable:
-            shutil.rmtree(work, ignore_errors=True)
+            if isinstance(error, Exception):
+                _move(work, folder.with_name(f"{folder.name}.failed"))
+            else:  # interrupted by the user
+                shutil.rmtree(work, ignore_errors=True)
         raise
+    for scrap in work.glob(".*"):  # of processes that were killed
+        shutil.rmtree(scrap)
     _move(work, folder)
-    finished = find(experiment, quick, out)
+    finished = _finished(experiment, folder)
     if finished is None:
         raise RuntimeError(f"{folder} vanished while it was written")
     return finished
 
 
-def _temporary(folder: Path) -> Path:
-    return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-
-
-def _workplace(folder: Path, config: dict[str, Any]) -> Path:
+def _workplace(folder: Path, config: dict[str, Any], resumable: bool) -> Path:
     """Return the folder that an interrupted run with the same configuration left, or a new one of that name."""
     work = folder.with_name(f".{folder.name}.unfinished")
     try:
-        same = json.loads((work / "config.json").read_text()) == config
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        same = resumable and read_config(work) == config
+    except (SettingError, json.JSONDecodeError):
         same = False
     if not same:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
-        _write_json(work / "config.json", config)
+    (work / "config.json").unlink(missing_ok=True)
+    toml.write(work / "config.toml", config)
     return work
 
 
 def _move(work: Path, folder: Path) -> None:
     """Put a complete folder in its place; what was there goes away at the last moment."""
-    work.chmod(0o755)
     if folder.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
         folder.rename(old / folder.name)
@@ -176,13 +195,9 @@ def _move(work: Path, folder: Path) -> None:
         work.rename(folder)
 
 
-def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    """Say which entries differ."""
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Say which entries of two configurations differ."""
     found = [key for key in ("backend",) if a[key] != b[key]]
     old, new = a["settings"], b["settings"]
     found += [f"{key}: {old.get(key)!r}, not {new.get(key)!r}" for key in new if old.get(key) != new.get(key)]
     return found + [f"{key}, which is no setting any more" for key in old if key not in new]
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

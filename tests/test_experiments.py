@@ -201,7 +201,7 @@ def test_a_folder_appears_only_when_it_is_complete(counted, tmp_path):
 
     runs.execute(dataclasses.replace(experiment, run=run), experiment.full, out=tmp_path)
     assert seen == [False]
-    assert (tmp_path / "counted" / "config.json").is_file()
+    assert (tmp_path / "counted" / "config.toml").is_file()
 
 
 def test_a_failed_run_is_kept_aside_and_is_not_finished(counted, tmp_path):
