@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from paper_figures import style
-from paper_figures.figure import Description, Figure, Runs
+from paper_figures import style, verdicts
+from paper_figures.figure import Comparison, Description, Figure, Runs
 from paper_figures.words import paragraph, run_settings
 
 __all__ = ["FIGURE"]
@@ -62,7 +62,24 @@ def describe(runs: Runs) -> Description:
         "relative_error": ("relative error", ".1e"),
         "exact_in_theory": ("exact in theory", ""),
     }
-    return Description(caption, settings, rows, columns)
+    parallel = max(row["relative_error"] for row in rows if row["method"] == "parallel-bug")
+    claims = [
+        Comparison(
+            "relative error of the integrators that are exact in theory",
+            "0",
+            f"at most {max(exact):.0e}",
+            "smallest singular value 1e-8",
+            verdicts.at_most(max(exact), 1e-12, form=".0e"),
+        ),
+        Comparison(
+            "relative error of parallel BUG, which is not exact",
+            "not 0",
+            f"{parallel:.0e}",
+            "",
+            verdicts.at_least(parallel, 1e-4, form=".0e"),
+        ),
+    ]
+    return Description(caption, settings, rows, columns, claims)
 
 
 FIGURE = Figure(

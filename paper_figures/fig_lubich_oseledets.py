@@ -32,7 +32,9 @@ def draw(runs: Runs) -> Any:
 def describe(runs: Runs) -> Description:
     """Return caption, settings and numbers."""
     data = "A(t) = Q1(t) (A1 + e^t A2) Q2(t)*, 100 x 100, block 10 x 10, t from 0 to 1, derivative given"
-    return given_data.describe(runs["standard"], {"lubich_oseledets": "A' given"}, _CAPTION, data)
+    run, methods = runs["standard"], [method for line in _METHODS for method in line]
+    claims = given_data.closeness(run, "lubich_oseledets")
+    return given_data.describe(run, {"lubich_oseledets": "A' given"}, _CAPTION, data, methods, claims)
 
 
 FIGURE = Figure(

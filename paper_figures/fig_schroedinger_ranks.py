@@ -21,7 +21,7 @@ def draw(runs: Runs) -> Any:
     """Draw the errors from both ranks, then rank, norm and energy over time; the last cell is the legend."""
     run = runs["standard"]
     errors, paths = run.table("schroedinger"), run.table("schroedinger_paths")
-    figure, axes = style.new_figure(3, 6.4, columns=2, width=6.8)
+    figure, axes = style.new_figure(3, 5.8, columns=2, width=style.TEXT)
     for ax, rank in zip(axes[0], (4, 8), strict=True):
         _errors(ax, [row for row in errors if row["rank"] == rank])
         ax.set_title(f"rank {rank} at the start", loc="left")

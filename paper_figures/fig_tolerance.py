@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paper_figures import style
-from paper_figures.figure import Description, Figure, Runs
+from paper_figures import style, verdicts
+from paper_figures.figure import Comparison, Description, Figure, Runs
 from paper_figures.words import paragraph, run_settings
 
 __all__ = ["FIGURE"]
@@ -15,6 +15,8 @@ Row = Mapping[str, Any]
 
 EXPERIMENT = "tolerance"
 _SPREAD = 0.6  # of the room of a name, over which its points lie
+_BEYOND = 1e9
+"""Looser bounds are drawn here, with their value."""
 
 
 def draw(runs: Runs) -> Any:
@@ -22,7 +24,7 @@ def draw(runs: Runs) -> Any:
     from matplotlib.lines import Line2D
 
     rows = runs[EXPERIMENT].table("solves")
-    figure, axes = style.new_figure(2, 5.6, width=5.6)
+    figure, axes = style.new_figure(2, 5.6, width=style.TEXT)
     top, bottom = axes[:, 0]
     methods, names = (list(dict.fromkeys(row[key] for row in rows)) for key in ("integrator", "problem"))
     reached = [row for row in rows if row["error"]]
@@ -40,8 +42,13 @@ def draw(runs: Runs) -> Any:
     for method in methods:
         own = [row for row in certified if row["integrator"] == method]
         x = [there.index(row["problem"]) + place[method] for row in own]
-        _points(bottom, x, [row["bound"] / row["end_error"] for row in own], method)
+        loose = [row["bound"] / row["end_error"] for row in own]
+        _points(bottom, x, [min(ratio, _BEYOND) for ratio in loose], method)
     bottom.axhline(1.0, color=style.GREY, linewidth=0.8, zorder=1)
+    for k, name in enumerate(there):
+        beyond = max(row["bound"] / row["end_error"] for row in certified if row["problem"] == name)
+        if beyond > _BEYOND:
+            bottom.annotate(f"up to {beyond:.0e}", (k, _BEYOND), xytext=(12, -3), textcoords="offset points")
     _named(bottom, there, 40)
     bottom.set_ylabel("certified bound / error")
     looks = [style.METHODS[method] for method in methods]
@@ -77,7 +84,24 @@ def describe(runs: Runs) -> Description:
         "violations": ("bound below error", "d"),
         "median_looseness": ("median bound / error", ".3g"),
     }
-    return Description(caption, settings, summary, columns)
+    worst = max(row["largest_ratio"] for row in summary)
+    claims = [
+        Comparison(
+            "solves that end within 10 rtol, of those that reach the end",
+            "rtol means error",
+            f"{within} of {reached}; the largest error is {worst:.2g} rtol",
+            "",
+            verdicts.at_least(within / reached, 1, form=".0%"),
+        ),
+        Comparison(
+            "certified bounds below the true error",
+            "none",
+            f"{violations}",
+            "",
+            verdicts.at_most(violations, 0, form="d"),
+        ),
+    ]
+    return Description(caption, settings, summary, columns, claims)
 
 
 def _points(ax: Any, x: Sequence[float], y: Sequence[float], method: str) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.runs import Run
-from paper_figures import style
-from paper_figures.figure import Description
+from paper_figures import style, verdicts
+from paper_figures.figure import Comparison, Description
 from paper_figures.words import paragraph, run_settings
 
-__all__ = ["Cell", "describe", "draw"]
+__all__ = ["Cell", "closeness", "describe", "draw"]
 
 _BEST = (0, (4, 2))
+_EXACT = ("ksl", "ksl-strang", "lsk", "bug", "augmented-bug")
 
 
 class Cell(NamedTuple):
@@ -54,12 +55,20 @@ def draw(run: Run, cells: Sequence[Sequence[Cell]], height: float) -> Any:
     return figure
 
 
-def describe(run: Run, tables: Mapping[str, str], caption: str, data: str) -> Description:
+def describe(
+    run: Run,
+    tables: Mapping[str, str],
+    caption: str,
+    data: str,
+    methods: Sequence[str],
+    claims: Sequence[Comparison] = (),
+) -> Description:
     """Return the page's text: the caption ends with how close the errors come to the best approximation's.
 
-    ``tables`` has what the column "form" of the numbers says for each table.
+    ``tables`` has what the column "form" of the numbers says for each table; ``methods`` are those of the figure.
     """
     rows = [{"form": form, **row} for table, form in tables.items() for row in run.table(table)]
+    rows = [row for row in rows if row["method"] in methods]
     finest = min(row["h"] for row in rows)
     last = [row for row in rows if row["h"] == finest]
     kept = sum(row["error"] <= 1.3 * row["best"] for row in last)
@@ -78,4 +87,22 @@ def describe(run: Run, tables: Mapping[str, str], caption: str, data: str) -> De
         "best": ("best approximation", ".2e"),
         "nfev": ("evaluations of F", "d"),
     }
-    return Description(text, settings, rows, columns)
+    return Description(text, settings, rows, columns, claims)
+
+
+def closeness(run: Run, table: str) -> list[Comparison]:
+    """Return the claim that methods that are exact for matrices of the rank come close to the best approximation."""
+    rows = [row for row in run.table(table) if row["method"] in _EXACT]
+    if not rows:
+        return []
+    finest = min(row["h"] for row in rows)
+    farthest = max(row["error"] / row["best"] for row in rows if row["h"] == finest)
+    return [
+        Comparison(
+            f"A' given, methods exact at the rank: error over the best approximation's, h = {finest:g}, all ranks",
+            "near 1, however small the singular values",
+            f"at most {farthest:.2f}",
+            "",
+            verdicts.at_most(farthest, 1.3),
+        )
+    ]

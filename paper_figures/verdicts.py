@@ -151,6 +151,7 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
     """Return one verdict for several claims: the worst status, with how many claims have which.
 
     A claim that differs comes first, then one that was not run; better counts as reproduced unless all are better.
+    Claims that were not run for one and the same reason keep it.
 
     Raises
     ------
@@ -160,7 +161,7 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
     given = list(verdicts)
     if not given:
         raise ValueError("overall: expected at least one verdict")
-    if len(given) == 1:
+    if len(set(given)) == 1 and (len(given) == 1 or given[0].status == Status.NOT_RUN):
         return given[0]
     counts = {status: sum(v.status == status for v in given) for status in Status}
     order = (Status.DIFFERS, Status.NOT_RUN, Status.REPRODUCED, Status.BETTER, Status.OUT_OF_SCOPE)

@@ -196,6 +196,16 @@ def test_every_default_figure_is_drawn_from_results_alone(drawn):
     assert not list(folder.glob(".*"))
 
 
+def test_pdfs_are_vectors_with_embedded_fonts_no_wider_than_the_text(drawn):
+    for name in DEFAULT:
+        text = (drawn[0] / f"{name}.pdf").read_bytes()
+        width = float(re.search(rb"/MediaBox \[ 0 0 ([0-9.]+) ", text)[1])
+        assert width <= 72 * style.TEXT + 0.01, f"{name} is {width / 72:.2f} in wide"
+        assert b"/FontFile2" in text  # TrueType outlines
+        assert b"/Type3" not in text
+        assert b"/Subtype /Image" not in text
+
+
 def test_the_page_shows_every_picture_and_every_link_leads_somewhere(drawn):
     folder, _ = drawn
     text = (folder / "index.html").read_text(encoding="utf-8")

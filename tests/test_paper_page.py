@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from experiments import registry, runs
 from paper_figures import __main__ as cli
 from paper_figures import output, page, paper_rows, stored, verdicts
 from paper_figures.figure import Comparison, Description, Figure
+from paper_figures.registry import FIGURES, get
 from paper_figures.verdicts import Status, Verdict
 
 ROWS = """fig1-training fig1-inference fig2 fig3-500 fig3-784 fig4 table1-dlrt table1-competitors table1-repository
@@ -68,6 +70,7 @@ def test_several_verdicts_are_as_good_as_the_worst():
     assert verdicts.overall([best, no, good]).status == Status.NOT_RUN
     assert verdicts.overall([no, bad, good, good]) == Verdict(Status.DIFFERS, "2 reproduced, 1 differs, 1 not run here")
     assert verdicts.overall([best]) is best
+    assert verdicts.overall([Verdict(Status.NOT_RUN, "why")] * 2) == Verdict(Status.NOT_RUN, "why")
     with pytest.raises(ValueError, match="at least one"):
         verdicts.overall([])
 
@@ -109,9 +112,10 @@ def test_every_row_of_the_paper_is_on_the_page_with_a_verdict(tmp_path, monkeypa
 
 
 def test_a_row_is_as_good_as_the_worst_of_its_claims():
-    drawn = {"one": section(comparison("better", what="a")), "two": section(comparison("differs", what="b"))}
+    nothing = comparison("not run here", what="c", ours="")
+    drawn = {"one": section(comparison("better", what="a")), "two": section(comparison("differs", what="b"), nothing)}
     (row,) = (row for row in paper_rows.judged(drawn) if row.row.key == "fig3-500")
-    assert row.verdict == Verdict(Status.DIFFERS, "1 better, 1 differs")
+    assert row.verdict == Verdict(Status.DIFFERS, "1 better, 1 differs, 1 not run here")
     assert (row.ours, row.section, row.quick) == (["a: o", "b: o"], "one", False)
 
 
@@ -199,3 +203,21 @@ def test_numbers_of_a_quick_run_are_marked(tmp_path):
     stored_claims = output.load("fig_x", tmp_path)["comparisons"]
     assert [claim["quick"] for claim in stored_claims] == [True, True, False]
     assert stored_claims[0]["verdict"] == {"status": "reproduced", "why": "1, at least 0 expected"}
+
+
+def test_the_rows_name_figures_that_exist():
+    for row in paper_rows.ROWS:
+        if row.figure:
+            assert get(row.figure).name in FIGURES
+
+
+def test_no_large_file_is_stored():
+    root = Path(__file__).parent.parent
+    stored_files = [
+        path
+        for folder in ("docs", "experiments", "matode", "nn", "paper_figures", "tests")
+        for path in (root / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    assert len(stored_files) > 200
+    assert not [path.name for path in stored_files if path.stat().st_size > 200_000]
