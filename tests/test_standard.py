@@ -10,7 +10,7 @@ from experiments import progress, standard
 from matode import Absolute, problems
 
 TINY = standard.Settings(
-    data_methods=("bug", "drsvd", "prk2"),
+    data_methods=("bug", "augmented-bug", "drsvd", "prk2", "prk3"),
     rotation_ranks=(4,),
     block_ranks=(10,),
     data_steps=(0.1,),
