@@ -25,6 +25,7 @@ from matode._array import (
     namespace,
     to_host,
 )
+from matode.spectrum import leading
 
 if TYPE_CHECKING:
     from matode.truncation import Truncation
@@ -69,7 +70,8 @@ def complement(
     inside : (p, q) array, optional
         ``U* X``, where it is known. X is then projected only where that cannot be avoided.
     mixing : (q, l) array, optional
-        Stands for ``X @ mixing`` in place of X, which need not be formed; ``inside`` must be given too.
+        Stands for ``X @ mixing`` in place of X, which is formed only where that cannot be avoided; ``inside`` must be
+        given too, and is that of the product.
     scale : float
         Size of what X is a part of: its rounding is left out of the basis, even where it is large relative to X.
     negligible : float
@@ -118,7 +120,7 @@ def complement(
             G, noise = mH(A) @ A, eps(N) ** 2
         else:
             G = mH(N) @ N
-        T, complete = _leading(G, floor, tail, noise, room)
+        T, complete = leading(_double_of(G), floor, tail, noise, room)
         Q = _polished(bases, N @ as_dtype(T, N.dtype)) if T.shape[1] else N[:, :0]
         room -= Q.shape[1]
         if Q.shape[1] == 0:
@@ -135,46 +137,23 @@ def _unformed(
     U: Array, X: Array, inside: Array, mixing: Array | None, room: int, scale: float, negligible: float
 ) -> Array | None:
     """Return the complement from ``X* X`` and ``U* X`` alone; None where they do not show all of it."""
-    C = mH(X) @ X
-    G, M = _double_of(C), None if mixing is None else _double_of(mixing)
-    P = _double_of(inside)
+    G = mH(X) @ X
     noise = 16 * eps(X) * frobenius(G)
-    if M is not None:
-        noise *= frobenius(M) ** 2
-        G, P = mH(M) @ G @ M, P @ M
-    q = G.shape[1]
+    if mixing is not None:
+        noise *= frobenius(mixing) ** 2
+        G = mH(mixing) @ (G @ mixing)
     size = math.sqrt(_trace(G))
-    G = G - mH(P) @ P
+    G = G - mH(inside) @ inside
+    q = G.shape[1]
     floor, tail = _floor(q, X, size, scale), negligible * math.sqrt(max(_trace(G), 0.0))
     if not noise <= max(floor, tail / q) ** 2:
         return None
-    T, _ = _leading(G, floor, tail, 0.0, room)
-    if T.shape[1] == 0:
-        return X[:, :0]
-    T, within = as_dtype(T if M is None else M @ T, X.dtype), as_dtype(P @ T, X.dtype)
-    return _polished([U], X @ T - U @ within)
+    T = as_dtype(leading(_double_of(G), floor, tail, 0.0, room)[0], X.dtype)
+    return _polished([U], X @ (T if mixing is None else mixing @ T) - U @ (inside @ T)) if T.shape[1] else X[:, :0]
 
 
 def _floor(q: int, X: Array, size: float, scale: float) -> float:
     return 2.0 * math.sqrt(q) * eps(X) * max(size, scale)
-
-
-def _leading(G: Array, floor: float, tail: float, noise: float, room: int) -> tuple[Array, bool]:
-    """Return T so that the columns ``N T`` are orthonormal where ``G = N* N``, and whether they are all.
-
-    Directions of N of a size up to ``floor`` are left out, and so are the smallest that together stay within ``tail``;
-    those whose square is below ``noise`` of the largest cannot be seen.
-    """
-    xp = namespace(G)
-    w, W = xp.linalg.eigh(_double_of(G))
-    squares = host.maximum(to_host(w), 0.0)
-    visible = noise * float(squares[-1])
-    keep = int((squares > max(floor**2, visible)).sum())
-    if tail > 0.0:
-        keep = min(keep, int((host.cumsum(squares) > tail**2).sum()))
-    keep = min(keep, room)
-    T = W[:, W.shape[1] - keep :]
-    return T / xp.sqrt(w[W.shape[1] - keep :])[None, :], visible <= max(floor, tail / G.shape[1]) ** 2
 
 
 def _polished(bases: Sequence[Array], Q: Array) -> Array:

@@ -7,6 +7,7 @@ import pytest
 
 from matode import linalg
 from matode._array import to_host
+from matode.spectrum import leading
 from matode.truncation import Absolute, Rank, Relative
 from tests.backends import assert_at_home, send
 
@@ -104,6 +105,27 @@ def test_complement_never_exceeds_the_space(backend, m, p):
     assert np.linalg.norm(Q.T @ Q - np.eye(m)) <= 1e-13
 
 
+@pytest.mark.parametrize("complex_", [False, True])
+@pytest.mark.parametrize("decay", [0.9, 0.7, 0.3])
+@pytest.mark.parametrize(("floor", "share"), [(1e-2, 0.0), (1e-5, 0.0), (1e-5, 0.1)])
+def test_leading_directions_of_a_large_gram_matrix_are_those_of_all(backend, complex_, decay, floor, share):
+    rng = np.random.default_rng(10)
+    dtype = "complex128" if complex_ else "float64"
+    s = decay ** np.arange(100.0)
+    N = (_basis(rng, 150, 100, dtype) * s) @ _basis(rng, 100, 100, dtype).conj().T
+    tails = np.sqrt(np.append(np.cumsum(s[::-1] ** 2)[::-1], 0))
+    expected = min(int((s > floor).sum()), int((tails > share * tails[0]).sum()))
+    T, complete = leading(send(backend, N.conj().T @ N), floor, share * tails[0], 1e-14, 100)
+    assert_at_home(T, backend, dtype)
+    Q = N @ to_host(T)
+    assert complete
+    assert Q.shape[1] == expected
+    assert np.linalg.norm(Q.conj().T @ Q - np.eye(expected), 2) <= 0.1
+    Q = np.linalg.qr(Q)[0]
+    assert np.linalg.norm(N - Q @ (Q.conj().T @ N)) <= 1.05 * max(tails[expected], share * tails[0]) + 1e-12
+    assert leading(send(backend, N.conj().T @ N), 0.0, 0.0, 1e-14, 7)[0].shape[1] == 7
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(12, 12), (12, 9), (9, 12)])
 def test_truncated_svd_keeps_the_best_approximation(backend, dtype, shape):
@@ -159,11 +181,12 @@ def test_complement_of_a_small_part_of_something_large(backend, case, dtype, row
     U = _basis(rng, 60, 6, dtype)
     X = _columns(case, U, 6 if rows is None else rows, rng)[0].astype(dtype)
     mixing = None if rows is None else rng.standard_normal((rows, 6)).astype(dtype)
-    inside, scale = U.conj().T @ X, (1e4 if dtype == "float32" else 1e9) * np.linalg.norm(X) * large
+    whole = X if mixing is None else X @ mixing
+    inside, scale = U.conj().T @ whole, (1e4 if dtype == "float32" else 1e9) * np.linalg.norm(X) * large
     given = [None if A is None else send(backend, A) for A in (inside, mixing)]
     known = linalg.complement(send(backend, U), send(backend, X), inside=given[0], mixing=given[1], scale=scale)
     assert_at_home(known, backend, dtype)
-    W, X = to_host(known), X if rows is None else X @ mixing
+    W, X = to_host(known), whole
     Q = np.concatenate([U, W], axis=1)
     assert np.linalg.norm(Q.conj().T @ Q - np.eye(Q.shape[1])) <= TOLERANCE[dtype] * 10
     lost = np.linalg.norm(X - Q @ (Q.conj().T @ X))

@@ -65,8 +65,8 @@ def _moved(f: Evaluation, h: float, y: LowRank, negligible: float) -> Wide | Non
         if not (finite(d_U) and finite(x_V)):
             return None
         S11 = mH(d_U) @ x_V
-        U1 = complement(U, mH(d), inside=mH(d_U), mixing=x_V, scale=scale, negligible=negligible)
-        V1 = complement(V, mH(x), inside=mH(x_V), mixing=d_U, scale=scale, negligible=negligible)
+        U1 = complement(U, mH(d), inside=S11, mixing=x_V, scale=scale, negligible=negligible)
+        V1 = complement(V, mH(x), inside=mH(S11), mixing=d_U, scale=scale, negligible=negligible)
         d_U1, x_V1 = mH(d @ U1), x @ V1
         S21, S12, S22 = d_U1 @ x_V, mH(d_U) @ x_V1, d_U1 @ x_V1
     else:
