@@ -48,6 +48,7 @@ __all__ = [
     "is_operator",
     "is_scalar",
     "is_sparse",
+    "is_sparse_type",
     "joined",
     "keep_freed_memory",
     "largest",
@@ -319,11 +320,12 @@ def scalar(c: Any) -> Any:
 
 def is_sparse(A: Any) -> bool:
     """Whether ``A`` is a sparse matrix or array of SciPy, or of CuPy."""
-    return _is_sparse_type(type(A))  # type: ignore[arg-type]
+    return is_sparse_type(type(A))  # type: ignore[arg-type]
 
 
 @cache
-def _is_sparse_type(cls: type) -> bool:
+def is_sparse_type(cls: type) -> bool:
+    """Whether the values of a class are sparse matrices or arrays of SciPy, or of CuPy."""
     for library in ("scipy.sparse", "cupyx.scipy.sparse"):
         module = sys.modules.get(library)
         bases = tuple(getattr(module, name) for name in ("spmatrix", "sparray") if hasattr(module, name))

@@ -5,7 +5,7 @@ All of them share one arithmetic (`Lazy`): sums and products are kept as they ar
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import cache, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from matode._array import (
     is_operator,
     is_scalar,
     is_sparse,
+    is_sparse_type,
     matrix_kind,
     mH,
     namespace,
@@ -127,10 +128,11 @@ class Lazy:
         return self._scaled(1.0 / scalar(other)) if is_scalar(other) else NotImplemented
 
     def __matmul__(self, other: Any) -> Any:
-        kind = _kind(other)
+        kind = _kind(type(other)) or matrix_kind(other)
         if not kind:
             return NotImplemented
-        _check_inner(self.shape, other.shape)
+        if other.shape[0] != self.shape[1]:
+            raise _mismatch(self.shape, other.shape)
         if kind == "array" and other.ndim == 1:
             return self.right(other[:, None])[:, 0]
         if kind == "lazy":
@@ -143,10 +145,11 @@ class Lazy:
         return self._multiplied_right(other)
 
     def __rmatmul__(self, other: Any) -> Any:
-        kind = _kind(other)
+        kind = _kind(type(other)) or matrix_kind(other)
         if not kind:
             return NotImplemented
-        _check_inner(other.shape, self.shape)
+        if other.shape[-1] != self.shape[0]:
+            raise _mismatch(other.shape, self.shape)
         if kind == "array" and other.ndim == 1:
             return mH(self.left(mH(other[None, :])))[0, :]
         return self._multiplied_left(other)
@@ -396,15 +399,15 @@ def _unwrapped(value: Lazy) -> Any:
     return value.full() if isinstance(value, Sum) else value
 
 
-def _kind(value: Any) -> str:
-    """Return "lazy" for what is ours, else what kind of foreign matrix it is; "" where it is none."""
-    return "lazy" if isinstance(value, Lazy) else matrix_kind(value)
+@cache
+def _kind(cls: type) -> str:
+    """Return what kind of matrix the values of a class are, where that is asked most: ours, or SciPy's sparse ones."""
+    return "lazy" if issubclass(cls, Lazy) else "sparse" if is_sparse_type(cls) else ""
 
 
 def _is_matrix_class(A: Any) -> bool:
     return any(cls.__name__ == "spmatrix" for cls in type(A).__mro__)
 
 
-def _check_inner(left: tuple[int, ...], right: tuple[int, ...]) -> None:
-    if left[-1] != right[0]:
-        raise ValueError(f"the matrix product needs equal inner sizes, got shapes {tuple(left)} and {tuple(right)}")
+def _mismatch(left: tuple[int, ...], right: tuple[int, ...]) -> ValueError:
+    return ValueError(f"the matrix product needs equal inner sizes, got shapes {tuple(left)} and {tuple(right)}")

@@ -11,6 +11,8 @@ from matode import linalg
 from matode._array import (
     Array,
     Backend,
+    adjoint,
+    apply,
     as_dtype,
     default_rng,
     device_of,
@@ -34,7 +36,6 @@ from matode.terms import (
     Term,
     checked,
     galerkin_product,
-    image,
     kron,
     left_product,
     of_one_dtype,
@@ -350,7 +351,7 @@ class LowRank(Lazy):
             A = A.A
         terms = []
         for U, S, V, P in self._terms:
-            Z = image(A, U, P)
+            Z = apply(A, U) if P is None else P.image(A, U)
             terms.append(Term(Z, S, V, P) if Z.dtype == U.dtype else of_one_dtype(Z, S, V, P))
         return _made(tuple(terms), self.products)
 
@@ -368,7 +369,7 @@ class LowRank(Lazy):
             B = B.A
         terms = []
         for U, S, V, P in self._terms:
-            Z = image(B, V, P, star=True)
+            Z = apply(adjoint(B), V) if P is None else P.image(B, V, star=True)
             terms.append(Term(U, S, Z, P) if Z.dtype == V.dtype else of_one_dtype(U, S, Z, P))
         return _made(tuple(terms), self.products)
 

@@ -74,7 +74,7 @@ class _HostMatrix:
 
 def _address(x: host.ndarray) -> int:
     """Return where a view begins; 0 for an array that owns its memory, which is known by its identity alone."""
-    return 0 if x.base is None else int(x.ctypes.data)
+    return 0 if x.base is None else int(x.__array_interface__["data"][0])
 
 
 def _itself(A: host.ndarray) -> tuple[host.ndarray]:
@@ -130,37 +130,32 @@ class Products:
 
     def image(self, A: Any, X: Array, *, star: bool = False) -> Array:
         """Return ``A @ X``, or ``A* @ X``, for an array, a sparse matrix or a ``LinearOperator``."""
-        parts = self._parts(X)
-        known = None if parts is None and (not star or type(A) is host.ndarray) else self._known(A)
-        if known is None:
-            return apply(adjoint(A) if star else A, X)
+        place = id(X)
+        parts = self._bases.get(place)
+        if parts is None:
+            parts = self._images.get(place)
+            if parts is None and (not star or type(A) is host.ndarray):
+                return apply(adjoint(A) if star else A, X)
+        known = self._operators.get(id(A))
+        if known is None or not known.describes(A):
+            known = self._known(A)
+            if known is None:
+                return apply(adjoint(A) if star else A, X)
         contents = known.contents()
         if parts is None:
             return apply(known.adjoint(A, contents), X)
-        return self._image(A, X, parts, star, known, contents)
-
-    def _image(
-        self, A: Any, X: Array, parts: tuple[Array, ...], star: bool, known: _HostMatrix, contents: Hashable
-    ) -> Array:
-        key = (known.name, contents, star, id(X))
+        key = (known.name, contents, star, place)
         Z = self._memo.get(key)
-        if Z is not None:
-            return Z
-        if parts:
-            parts = tuple([self._image(A, part, (), star, known, contents) for part in parts])
-            Z = joined(parts, 1)
-        else:
-            Z = apply(known.adjoint(A, contents) if star else A, X)
-        self.remember(key, (*known.owners, X, Z), Z)
-        if id(Z) in self._users:
-            self._images[id(Z)] = parts
+        if Z is None:
+            if parts:
+                parts = tuple([self.image(A, part, star=star) for part in parts])
+                Z = joined(parts, 1)
+            else:
+                Z = apply(known.adjoint(A, contents) if star else A, X)
+            self.remember(key, (*known.owners, X, Z), Z)
+            if id(Z) in self._users:
+                self._images[id(Z)] = parts
         return Z
-
-    def _parts(self, X: Array) -> tuple[Array, ...] | None:
-        """Return what an array that stays fixed was joined from; None for other arrays."""
-        place = id(X)
-        parts = self._bases.get(place)
-        return self._images.get(place) if parts is None else parts
 
     def gram(self, W: Array, X: Array) -> Array | None:
         """Return ``W* X``; None is the identity."""
@@ -203,15 +198,13 @@ class Products:
         return users
 
     def _known(self, A: Any) -> _HostMatrix | None:
-        """Return how a host matrix is recognised; None where it cannot be."""
-        known = self._operators.get(id(A))
-        if known is None or not known.describes(A):
-            known = _HostMatrix.of(A)
-            if known is not None:
-                if id(A) not in self._users:
-                    self._watched(A)
-                known.name = self._names.setdefault(known.identity, len(self._names))
-                self._operators[id(A)] = known
+        """Return how a host matrix that was not met yet is recognised; None where it cannot be."""
+        known = _HostMatrix.of(A)
+        if known is not None:
+            if id(A) not in self._users:
+                self._watched(A)
+            known.name = self._names.setdefault(known.identity, len(self._names))
+            self._operators[id(A)] = known
         return known
 
     def _formed(self, W: Array, X: Array) -> Array:

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 from matode._array import (
     Array,
     accumulated,
-    adjoint,
-    apply,
     as_dtype,
     eye_like,
     is_array,
@@ -26,7 +24,6 @@ __all__ = [
     "core_product",
     "core_times",
     "galerkin_product",
-    "image",
     "kron",
     "left_product",
     "of_one_dtype",
@@ -151,11 +148,6 @@ def of_one_dtype(U: Array, S: Array | None, V: Array, products: Products | None)
         return Term(U, S, V, products)
     dtype = namespace(U).result_type(U, V) if S is None else namespace(U).result_type(U, S, V)
     return Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype), products)
-
-
-def image(A: Any, X: Array, products: Products | None, *, star: bool = False) -> Array:
-    """Return ``A @ X``, or ``A* @ X``."""
-    return apply(adjoint(A) if star else A, X) if products is None else products.image(A, X, star=star)
 
 
 def core_product(S: Array | None, X: Array | None) -> Array | None:
