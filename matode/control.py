@@ -175,7 +175,7 @@ class Control:
         ControlError
             If the step would have to be smaller than allowed, or the attempts are used up.
         """
-        wide = reusing(Y)
+        wide = reusing(Y, field)
         start = _Start(field, t, wide)
         if self.h is None:
             self.h = self._first_step(start)
@@ -205,7 +205,7 @@ class Control:
             if math.isfinite(ratio) and self._adaptive and widenings < _MOST_WIDENINGS:
                 missing = unseen if blind else abs(h) * normal_size(start(t, wide), wide)
                 if missing > max(0.25 * error, tolerance):
-                    wide = reusing(widened(start(t, wide), wide, 0.1 * tolerance / abs(h)))
+                    wide = reusing(widened(start(t, wide), wide, 0.1 * tolerance / abs(h)), field)
                     start, widenings = _Start(field, t, wide), widenings + 1
                     continue
             self.h = abs(h) * (max(_SHRINK, _SAFETY * ratio ** (-1 / (order + 1))) if math.isfinite(ratio) else _SHRINK)
@@ -308,6 +308,7 @@ class _Start:
 
     def __init__(self, field: Field, t: float, Y: State) -> None:
         self.field, self.t, self.Y = field, t, Y
+        self.operators = getattr(field, "operators", None)
         self._value: Any = None
 
     def __call__(self, t: float, Y: tuple[Block, ...]) -> Any:

@@ -128,7 +128,7 @@ class Lazy:
         return self._scaled(1.0 / scalar(other)) if is_scalar(other) else NotImplemented
 
     def __matmul__(self, other: Any) -> Any:
-        kind = _kind(type(other)) or matrix_kind(other)
+        kind = _kind(type(other)) or matrix_kind(other)  # type: ignore[arg-type]
         if not kind:
             return NotImplemented
         if other.shape[0] != self.shape[1]:
@@ -145,7 +145,7 @@ class Lazy:
         return self._multiplied_right(other)
 
     def __rmatmul__(self, other: Any) -> Any:
-        kind = _kind(type(other)) or matrix_kind(other)
+        kind = _kind(type(other)) or matrix_kind(other)  # type: ignore[arg-type]
         if not kind:
             return NotImplemented
         if other.shape[-1] != self.shape[0]:
@@ -402,7 +402,7 @@ def _unwrapped(value: Lazy) -> Any:
 @cache
 def _kind(cls: type) -> str:
     """Return what kind of matrix the values of a class are, where that is asked most: ours, or SciPy's sparse ones."""
-    return "lazy" if issubclass(cls, Lazy) else "sparse" if is_sparse_type(cls) else ""
+    return "lazy" if issubclass(cls, Lazy) else "sparse" if is_sparse_type(cls) else ""  # type: ignore[arg-type]
 
 
 def _is_matrix_class(A: Any) -> bool:

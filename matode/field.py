@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 from matode._array import is_complex
 from matode.evaluations import DenseEvaluation, Operator, Sum, as_evaluation, is_evaluation
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Field, State
+from matode.reuse import Operators
 
 __all__ = ["Counted", "DenseEvaluation", "Operator", "Sum", "UserField"]
 
@@ -38,6 +40,7 @@ class UserField:
 
     function: Callable[[float, Any], Any]
     single: bool = True
+    operators: Operators = dataclass_field(default_factory=Operators, init=False, repr=False, compare=False)
 
     def __call__(self, t: float, Y: tuple[Block, ...]) -> Sequence[Evaluation]:
         """Evaluate F at (t, Y) and return one evaluation per block."""
@@ -59,6 +62,7 @@ class Counted:
 
     def __init__(self, field: Field) -> None:
         self.field = field
+        self.operators = getattr(field, "operators", None)
         self.nfev = 0
 
     def __call__(self, t: float, Y: tuple[Block, ...]) -> Sequence[Evaluation]:

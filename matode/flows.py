@@ -48,18 +48,17 @@ __all__ = [
 Blocks = tuple[Array, ...]
 
 
-def reusing(Y: Sequence[Block]) -> State:
+def reusing(Y: Sequence[Block], field: Field | None = None) -> State:
     """Return the same state, whose products with its bases are formed once in the step that begins here.
 
-    The bases must be orthonormal. A block that came back from this function stays as it is.
+    The bases must be orthonormal. A block that came back from this function stays as it is. A field that has
+    ``operators`` recognises the matrices in it from step to step.
     """
-    return State(_reusing(y) if isinstance(y, LowRank) else y for y in Y)
+    return State([_reusing(y, field) if isinstance(y, LowRank) and y.products is None else y for y in Y])
 
 
-def _reusing(y: LowRank) -> LowRank:
-    if y.products is not None:
-        return y
-    products = Products()
+def _reusing(y: LowRank, field: Field | None) -> LowRank:
+    products = Products(getattr(field, "operators", None))
     U, S, V = y.U, y.S, y.V
     return LowRank.moving(products.hold(U), S, products.hold(V), products)
 
@@ -83,14 +82,14 @@ def k_flow(
     field: Field, t: float, h: float, Y: Sequence[Block], substep: Substep, first: Blocks | None = None
 ) -> Blocks:
     """Solve ``K' = F(t, K V*) V`` from t to t + h and return K(t + h), or the dense block, per block."""
-    return _moved(Motion(_K, field, reusing(Y)), t, h, substep, first)
+    return _moved(Motion(_K, field, reusing(Y, field)), t, h, substep, first)
 
 
 def l_flow(
     field: Field, t: float, h: float, Y: Sequence[Block], substep: Substep, first: Blocks | None = None
 ) -> Blocks:
     """Solve ``L' = F(t, U L*)* U`` from t to t + h and return L(t + h), or the dense block, per block."""
-    return _moved(Motion(_L, field, reusing(Y)), t, h, substep, first)
+    return _moved(Motion(_L, field, reusing(Y, field)), t, h, substep, first)
 
 
 def s_flow(
@@ -107,7 +106,7 @@ def s_flow(
 
     ``sign=-1`` is the S-step of projector splitting: it runs against the field, while the time inside F goes forward.
     """
-    return _moved(Motion(_S, field, reusing(Y), sign), t, h, substep, first)
+    return _moved(Motion(_S, field, reusing(Y, field), sign), t, h, substep, first)
 
 
 def full_flow(

@@ -14,7 +14,7 @@ from typing import Any
 
 from matode._array import Array, adjoint, apply, eye_like, host, is_sparse, joined, mH
 
-__all__ = ["Products"]
+__all__ = ["Operators", "Products"]
 
 
 _BUFFERS = {
@@ -28,14 +28,15 @@ _BUFFERS = {
 class _HostMatrix:
     """A matrix on the host, dense or SciPy-sparse: which memory it views, and what is in there."""
 
-    __slots__ = ("_adjoint", "_buffers", "_flat", "_front", "_parts", "_rear", "identity", "name", "owners")
+    __slots__ = ("_adjoint", "_buffers", "_flat", "_front", "_parts", "_rear", "identity", "name", "owners", "watch")
 
     def __init__(self, A: Any, buffers: Callable[[Any], Any], parts: Any) -> None:
         self._buffers, self._parts = buffers, parts
         self.owners = tuple([x if x.base is None else x.base for x in parts])
         memory = [(id(o), _address(x), x.strides, x.dtype) for x, o in zip(parts, self.owners, strict=True)]
         self.identity = (type(A), A.shape, *memory)
-        self.name = -1  # a short form of the identity
+        self.name = _Name()
+        self.watch: weakref.ref[Any] | None = None
         self._flat = parts[0].ravel(order="K")
         half = self._flat.size // 2
         self._adjoint: tuple[Hashable, Any] | None = None
@@ -81,6 +82,38 @@ def _itself(A: host.ndarray) -> tuple[host.ndarray]:
     return (A,)
 
 
+class _Name:
+    """Stands for the identity of a matrix: two that view the same memory have one name."""
+
+    __slots__ = ("__weakref__",)
+
+
+class Operators:
+    """Recognises the matrices that a field multiplies with, from step to step, as long as they live."""
+
+    __slots__ = ("__weakref__", "_names", "_self", "seen")
+
+    def __init__(self) -> None:
+        self.seen: dict[int, _HostMatrix] = {}
+        self._names: weakref.WeakValueDictionary[Hashable, _Name] = weakref.WeakValueDictionary()
+        self._self = weakref.ref(self)
+
+    def meet(self, A: Any) -> _HostMatrix | None:
+        """Return how a host matrix that was not seen yet is recognised; None where it cannot be."""
+        known = _HostMatrix.of(A)
+        if known is not None:
+            known.name = self._names.setdefault(known.identity, known.name)
+            known.watch = weakref.ref(A, partial(_overlook, self._self, id(A)))
+            self.seen[id(A)] = known
+        return known
+
+
+def _overlook(operators: Callable[[], Operators | None], place: int, _: Any) -> None:
+    alive = operators()
+    if alive is not None:
+        alive.seen.pop(place, None)
+
+
 class Products:
     """Remembers products with arrays that it was told to hold; one step makes one, and drops it at its end.
 
@@ -90,15 +123,15 @@ class Products:
     them. The factors of a LowRank are never written to.
     """
 
-    __slots__ = ("__weakref__", "_bases", "_images", "_memo", "_names", "_operators", "_self", "_users", "recall")
+    __slots__ = ("__weakref__", "_bases", "_images", "_memo", "_operators", "_seen", "_self", "_users", "recall")
 
-    def __init__(self) -> None:
+    def __init__(self, operators: Operators | None = None) -> None:
         self._bases: dict[int, tuple[Array, ...]] = {}  # what they are joined from
         self._images: dict[int, tuple[Array, ...]] = {}
         self._memo: dict[Hashable, Any] = {}
         self._users: dict[int, tuple[Any, list[Hashable]]] = {id(None): (None, [])}
-        self._operators: dict[int, _HostMatrix] = {}
-        self._names: dict[Hashable, int] = {}
+        self._operators = Operators() if operators is None else operators
+        self._seen = self._operators.seen
         self._self = weakref.ref(self)  # no reference leads back here, so that a step's end frees all
         self.recall = self._memo.get
         """Return what is remembered under a key, None where nothing is."""
@@ -119,13 +152,11 @@ class Products:
             return U
         W = joined((U, self.hold(U1)), 1)
         self._held(W, (U, U1))
-        p, k = U.shape[1], W.shape[1]
-        one = eye_like(k, U)
-        places = (id(U), slice(0, p)), (id(U1), slice(p, k)), (id(W), slice(0, k))
-        for left, rows in places:
-            for right, columns in places:
-                if left != right:
-                    self._memo[left, right] = one[rows, columns]
+        p, a, b, c = U.shape[1], id(U), id(U1), id(W)
+        one, memo = eye_like(W.shape[1], U), self._memo
+        memo[a, b], memo[b, a] = one[:p, p:], one[p:, :p]
+        memo[a, c], memo[c, a] = one[:p, :], one[:, :p]
+        memo[b, c], memo[c, b] = one[p:, :], one[:, p:]
         return W
 
     def image(self, A: Any, X: Array, *, star: bool = False) -> Array:
@@ -136,20 +167,25 @@ class Products:
             parts = self._images.get(place)
             if parts is None and (not star or type(A) is host.ndarray):
                 return apply(adjoint(A) if star else A, X)
-        known = self._operators.get(id(A))
+        known = self._seen.get(id(A))
         if known is None or not known.describes(A):
-            known = self._known(A)
+            known = self._operators.meet(A)
             if known is None:
                 return apply(adjoint(A) if star else A, X)
         contents = known.contents()
         if parts is None:
             return apply(known.adjoint(A, contents), X)
-        key = (known.name, contents, star, place)
+        return self._image(A, X, parts, star, known, contents)
+
+    def _image(
+        self, A: Any, X: Array, parts: tuple[Array, ...], star: bool, known: _HostMatrix, contents: Hashable
+    ) -> Array:
+        key = (known.name, contents, star, id(X))
         Z = self._memo.get(key)
         if Z is None:
             if parts:
-                parts = tuple([self.image(A, part, star=star) for part in parts])
-                Z = joined(parts, 1)
+                images = [self._image(A, part, self._parts(part), star, known, contents) for part in parts]
+                parts, Z = tuple(images), joined(images, 1)
             else:
                 Z = apply(known.adjoint(A, contents) if star else A, X)
             self.remember(key, (*known.owners, X, Z), Z)
@@ -157,7 +193,10 @@ class Products:
                 self._images[id(Z)] = parts
         return Z
 
-    def gram(self, W: Array, X: Array) -> Array | None:
+    def _parts(self, X: Array) -> tuple[Array, ...]:
+        return self._bases.get(id(X)) or self._images.get(id(X), ())
+
+    def gram(self, W: Array, X: Array, *, keep: bool = True) -> Array | None:
         """Return ``W* X``; None is the identity."""
         pair = id(W), id(X)
         G = self._memo.get(pair, self)
@@ -165,14 +204,18 @@ class Products:
             return G
         left, right = self._images.get(pair[0]), self._images.get(pair[1])
         if right:
-            G = joined([self._formed(W, part) for part in right], 1)
+            G = joined([self._part(W, part) for part in right], 1)
         elif left:
-            G = joined([self._formed(part, X) for part in left], 0)
+            G = joined([self._part(part, X) for part in left], 0)
         else:
             G = mH(W) @ X
-            if left is None and right is None and pair[0] not in self._bases and pair[1] not in self._bases:
-                return G
-        return self.remember(pair, (W, X), G)
+            keep &= left is not None or right is not None or pair[0] in self._bases or pair[1] in self._bases
+        return self.remember(pair, (W, X), G) if keep else G
+
+    def _part(self, W: Array, X: Array) -> Array:
+        """Return ``W* X``, of which a larger product is made that is remembered in its place."""
+        G = self.gram(W, X, keep=False)
+        return eye_like(X.shape[1], X) if G is None else G
 
     def remember(self, key: Hashable, watched: Sequence[Any], value: Array) -> Array:
         """Remember a value for as long as the ``watched`` arrays live, and return it."""
@@ -192,31 +235,16 @@ class Products:
         self._memo[place, place] = None
 
     def _watched(self, X: Any) -> tuple[Any, list[Hashable]]:
-        """Watch an array, or an operator, that may go, and return where to write down what then goes with it."""
+        """Watch an array that may go, and return where to write down what then goes with it."""
         place = id(X)
         users = self._users[place] = weakref.ref(X, partial(_forget, self._self, place)), []
         return users
 
-    def _known(self, A: Any) -> _HostMatrix | None:
-        """Return how a host matrix that was not met yet is recognised; None where it cannot be."""
-        known = _HostMatrix.of(A)
-        if known is not None:
-            if id(A) not in self._users:
-                self._watched(A)
-            known.name = self._names.setdefault(known.identity, len(self._names))
-            self._operators[id(A)] = known
-        return known
-
-    def _formed(self, W: Array, X: Array) -> Array:
-        G = self.gram(W, X)
-        return eye_like(X.shape[1], X) if G is None else G
-
 
 def _forget(products: Callable[[], Products | None], place: int, _: Any) -> None:
-    """Take out what an array, or an operator, that is gone had a part in."""
+    """Take out what an array that is gone had a part in."""
     alive = products()
     if alive is not None:
-        alive._operators.pop(place, None)
         alive._images.pop(place, None)
         for key in alive._users.pop(place, (None, ()))[1]:
             alive._memo.pop(key, None)

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from matode import AugmentedBUG, LowRank, MidpointBUG, ParallelBUG, ParallelBUG2, Rank, reuse, rk4
 from matode._array import get_backend, sparse_operator, to_host
 from matode.field import UserField
-from matode.flows import k_flow
+from matode.flows import k_flow, reusing
 from matode.reuse import Products
 from tests.backends import assert_array, send
 
@@ -159,6 +159,24 @@ def test_a_step_leaves_nothing_behind():
         assert {ref() for ref in made} == {None}
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_a_field_recognises_its_operators_from_step_to_step_while_they_live(monkeypatch, dtype):
+    made = []
+    monkeypatch.setattr(reuse, "adjoint", lambda A: made.append(1) or A.conj().T)
+    operator = [sp.random_array((18, 18), density=0.2, rng=np.random.default_rng(0)).tocsr().astype(dtype)]
+    field = UserField(lambda t, Y: Y @ operator[0])
+    Y = (LowRank.random((18, 18), 4, rng=3, dtype=dtype),)
+    for _ in range(3):
+        Y = AugmentedBUG(truncation=Rank(4)).step(field, 0.3, 0.02, Y).Y
+    assert len(made) == 1
+    assert len(field.operators.seen) == 1
+    operator[0].data *= 2.0  # the adjoint of complex entries is a copy
+    assert_same(field(0.0, reusing(Y, field))[0].to_dense(), Y[0].to_dense() @ operator[0].toarray())
+    assert len(made) == 2
+    del operator[0]
+    assert not field.operators.seen
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])

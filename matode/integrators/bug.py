@@ -47,7 +47,7 @@ class BUG:
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
-        Y = reusing(Y)
+        Y = reusing(Y, field)
         F = field(t, Y)
         K = k_flow(field, t, h, Y, self.substep, k_rhs(F, Y))
         L = l_flow(field, t, h, Y, self.substep, l_rhs(F, Y))
@@ -112,7 +112,7 @@ class AugmentedBUG:
         return State(y.joined() if isinstance(y, Wide) else y for y in self._wide(field, t, h, Y))
 
     def _wide(self, field: Field, t: float, h: float, Y: tuple[Block, ...]) -> Sequence[Block | Wide]:
-        Y = reusing(Y)
+        Y = reusing(Y, field)
         F = field(t, Y)
         if self.substep == euler:
             return galerkin_euler(F, t, h, Y, self.negligible)

@@ -61,7 +61,7 @@ class ParallelBUG:
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h; ``info["rejections"]`` says how often the step was made again."""
-        start = Y = reusing(Y)
+        start = Y = reusing(Y, field)
         F = field(t, Y)
         for rejections in range(self.retries + 1):
             wide, bases = self._untruncated(field, F, t, h, start)
@@ -129,7 +129,7 @@ class ParallelBUG2:
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
-        Y = reusing(Y)
+        Y = reusing(Y, field)
         F = field(t, Y)
         bases = (augmented(y, k, z) for y, k, z in zip(Y, k_rhs(F, Y), l_rhs(F, Y), strict=True))
         wide = State(y if basis is None else basis.value(y) for y, basis in zip(Y, bases, strict=True))
