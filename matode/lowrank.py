@@ -31,7 +31,7 @@ from matode._array import (
 )
 from matode.entrywise import power
 from matode.evaluations import Lazy, Operator
-from matode.reuse import Products
+from matode.reuse import Columns, Products, whole
 from matode.terms import (
     Term,
     checked,
@@ -152,19 +152,26 @@ class LowRank(Lazy):
         return cls(U, (P * from_host(s, P, P.dtype)[None, :]) @ mH(Q), V)
 
     @property
+    def _plain(self) -> tuple[Term, ...]:
+        """The terms with arrays for factors."""
+        if self.products is None:
+            return self._terms
+        return tuple([Term(whole(U), S, whole(V), P) for U, S, V, P in self._terms])
+
+    @property
     def _joined(self) -> Term:
         """The factors, put side by side where the value is a sum."""
         if len(self._terms) == 1 and self._terms[0].S is not None:
-            return self._terms[0]
+            return self._plain[0]
         return self._side_by_side
 
     @cached_property
     def _side_by_side(self) -> Term:
         if len(self._terms) == 1:
-            U, _, V, products = self._terms[0]
+            U, _, V, products = self._plain[0]
             return Term(U, eye_like(U.shape[1], U), V, products)
-        xp = namespace(self.head)
-        cores = [eye_like(t.U.shape[1], t.U) if t.S is None else t.S for t in self._terms]
+        xp, terms = namespace(self.head), self._plain
+        cores = [eye_like(t.U.shape[1], t.U) if t.S is None else t.S for t in terms]
         widths = [S.shape[1] for S in cores]
         rows = []
         for i, S in enumerate(cores):
@@ -172,15 +179,15 @@ class LowRank(Lazy):
             parts = [zeros_like_shape((S.shape[0], before), S), S, zeros_like_shape((S.shape[0], after), S)]
             rows.append(xp.concat(parts, axis=1))
         return Term(
-            xp.concat([term.U for term in self._terms], axis=1),
+            xp.concat([term.U for term in terms], axis=1),
             xp.concat(rows, axis=0),
-            xp.concat([term.V for term in self._terms], axis=1),
+            xp.concat([term.V for term in terms], axis=1),
         )
 
     @property
     def U(self) -> Array:
         """Left factor, (m, p)."""
-        return self._joined.U
+        return whole(self._terms[0].U) if len(self._terms) == 1 else self._side_by_side.U
 
     @property
     def S(self) -> Array:
@@ -190,12 +197,12 @@ class LowRank(Lazy):
     @property
     def V(self) -> Array:
         """Right factor, (n, q)."""
-        return self._joined.V
+        return whole(self._terms[0].V) if len(self._terms) == 1 else self._side_by_side.V
 
     @property
     def terms(self) -> tuple[tuple[Array, Array | None, Array], ...]:
         """The products U S V* whose sum the value is, as (U, S, V) with None for the identity."""
-        return tuple(term[:3] for term in self._terms)
+        return tuple(term[:3] for term in self._plain)
 
     @classmethod
     def moving(cls, U: Array, S: Array | None, V: Array, products: Products | None = None) -> LowRank:
@@ -226,7 +233,7 @@ class LowRank(Lazy):
     @property
     def mH(self) -> LowRank:
         """The conjugate transpose."""
-        return LowRank._of(*(Term(V, None if S is None else mH(S), U, P) for U, S, V, P in self._terms))
+        return LowRank._of(*(Term(V, None if S is None else mH(S), U, P) for U, S, V, P in self._plain))
 
     @property
     def mT(self) -> LowRank:
@@ -241,7 +248,7 @@ class LowRank(Lazy):
             return self
         xp = namespace(self.head)
         return LowRank._of(
-            *(Term(xp.conj(U), None if S is None else xp.conj(S), xp.conj(V)) for U, S, V, _ in self._terms)
+            *(Term(xp.conj(U), None if S is None else xp.conj(S), xp.conj(V)) for U, S, V, _ in self._plain)
         )
 
     def astype(self, dtype: Any) -> LowRank:
@@ -249,7 +256,7 @@ class LowRank(Lazy):
         return LowRank._of(
             *(
                 Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype))
-                for U, S, V, _ in self._terms
+                for U, S, V, _ in self._plain
             )
         )
 
@@ -282,7 +289,7 @@ class LowRank(Lazy):
 
     def to_dense(self) -> Array:
         """Return the m x n array."""
-        return reduce(add, (times_core(t.U, t.S) @ mH(t.V) for t in self._terms))
+        return reduce(add, (times_core(t.U, t.S) @ mH(t.V) for t in self._plain))
 
     full = to_dense
 
@@ -295,7 +302,7 @@ class LowRank(Lazy):
                 * xp.take(xp.conj(t.V) if is_complex(t.V) else t.V, columns, axis=0),
                 axis=1,
             )
-            for t in self._terms
+            for t in self._plain
         ]
         return reduce(add, values)
 
@@ -338,8 +345,8 @@ class LowRank(Lazy):
             c = as_dtype(c, namespace(c).result_type(c, self.head) if is_complex(c) else self.dtype)
         terms = []
         for U, S, V, P in self._terms:
-            S = c * (eye_like(U.shape[1], U) if S is None else S)
-            terms.append(of_one_dtype(U, S, V, P))
+            S = c * (eye_like(U.shape[1], self.head) if S is None else S)
+            terms.append(Term(U, S, V, P) if S.dtype == U.dtype else of_one_dtype(whole(U), S, whole(V), P))
         return LowRank._of(*terms)
 
     def _multiplied_left(self, A: Any) -> LowRank:
@@ -347,12 +354,12 @@ class LowRank(Lazy):
             if isinstance(A, LowRank):
                 return A._multiplied_right(self)
             if not isinstance(A, Operator):
-                return LowRank._of(*[of_one_dtype(A.right(U), S, V, P) for U, S, V, P in self._terms])
+                return LowRank._of(*[of_one_dtype(A.right(U), S, V, P) for U, S, V, P in self._plain])
             A = A.A
         terms = []
         for U, S, V, P in self._terms:
             Z = apply(A, U) if P is None else P.image(A, U)
-            terms.append(Term(Z, S, V, P) if Z.dtype == U.dtype else of_one_dtype(Z, S, V, P))
+            terms.append(Term(Z, S, V, P) if Z.dtype == U.dtype else of_one_dtype(whole(Z), S, whole(V), P))
         return _made(tuple(terms), self.products)
 
     def _multiplied_right(self, B: Any) -> LowRank:
@@ -360,17 +367,17 @@ class LowRank(Lazy):
             if isinstance(B, LowRank):
                 self, B = _promoted(self, B)
                 U, S, V, _ = self._joined
-                return LowRank._of(*[of_one_dtype(U, S @ times_core(mH(V) @ t.U, t.S), t.V, None) for t in B._terms])
+                return LowRank._of(*[of_one_dtype(U, S @ times_core(mH(V) @ t.U, t.S), t.V, None) for t in B._plain])
             if not isinstance(B, Operator):
                 low = B.factors()
                 if low is not None:
                     return self._multiplied_right(low)
-                return LowRank._of(*[of_one_dtype(U, S, B.left(V), P) for U, S, V, P in self._terms])
+                return LowRank._of(*[of_one_dtype(U, S, B.left(V), P) for U, S, V, P in self._plain])
             B = B.A
         terms = []
         for U, S, V, P in self._terms:
             Z = apply(adjoint(B), V) if P is None else P.image(B, V, star=True)
-            terms.append(Term(U, S, Z, P) if Z.dtype == V.dtype else of_one_dtype(U, S, Z, P))
+            terms.append(Term(U, S, Z, P) if Z.dtype == V.dtype else of_one_dtype(whole(U), S, whole(Z), P))
         return _made(tuple(terms), self.products)
 
     def _hadamard(self, other: Any) -> Any:
@@ -424,7 +431,7 @@ def _made(terms: tuple[Term, ...], products: Products | None, Y: LowRank | None 
     Y = _new(LowRank) if Y is None else Y
     fields = Y.__dict__
     fields["_terms"], fields["products"] = terms, products
-    fields["head"], fields["shape"] = U, (U.shape[0], V.shape[0])
+    fields["head"], fields["shape"] = U.parts[0] if type(U) is Columns else U, (U.shape[0], V.shape[0])
     return Y
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from matode._array import Array, adjoint, apply, eye_like, host, is_sparse, joined, mH
 
-__all__ = ["Operators", "Products"]
+__all__ = ["Columns", "Operators", "Products", "whole"]
 
 
 _BUFFERS = {
@@ -114,6 +114,32 @@ def _overlook(operators: Callable[[], Operators | None], place: int, _: Any) -> 
         alive.seen.pop(place, None)
 
 
+class Columns:
+    """Matrices side by side, which become one array only where somebody asks for it."""
+
+    __slots__ = ("__weakref__", "_whole", "dtype", "parts", "shape")
+
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self.parts: tuple[Array, ...] = tuple(
+            [x for part in parts for x in (part.parts if type(part) is Columns else (part,))]
+        )
+        self.dtype = self.parts[0].dtype
+        self._whole: Array | None = None
+        self.shape = (parts[0].shape[0], sum([part.shape[1] for part in parts]))
+
+    @property
+    def whole(self) -> Array:
+        """The array."""
+        if self._whole is None:
+            self._whole = joined(self.parts, 1)
+        return self._whole
+
+
+def whole(X: Any) -> Array:
+    """Return a factor of a term as an array."""
+    return X.whole if type(X) is Columns else X
+
+
 class Products:
     """Remembers products with arrays that it was told to hold; one step makes one, and drops it at its end.
 
@@ -159,33 +185,32 @@ class Products:
         memo[b, c], memo[c, b] = one[p:, :], one[:, p:]
         return W
 
-    def image(self, A: Any, X: Array, *, star: bool = False) -> Array:
+    def image(self, A: Any, X: Any, *, star: bool = False) -> Any:
         """Return ``A @ X``, or ``A* @ X``, for an array, a sparse matrix or a ``LinearOperator``."""
         place = id(X)
         parts = self._bases.get(place)
         if parts is None:
             parts = self._images.get(place)
             if parts is None and (not star or type(A) is host.ndarray):
-                return apply(adjoint(A) if star else A, X)
+                return apply(adjoint(A) if star else A, whole(X))
         known = self._seen.get(id(A))
         if known is None or not known.describes(A):
             known = self._operators.meet(A)
             if known is None:
-                return apply(adjoint(A) if star else A, X)
+                return apply(adjoint(A) if star else A, whole(X))
         contents = known.contents()
         if parts is None:
-            return apply(known.adjoint(A, contents), X)
-        return self._image(A, X, parts, star, known, contents)
+            return apply(known.adjoint(A, contents), whole(X))
+        return self._image(A, X, star, known, contents)
 
-    def _image(
-        self, A: Any, X: Array, parts: tuple[Array, ...], star: bool, known: _HostMatrix, contents: Hashable
-    ) -> Array:
+    def _image(self, A: Any, X: Any, star: bool, known: _HostMatrix, contents: Hashable) -> Any:
         key = (known.name, contents, star, id(X))
         Z = self._memo.get(key)
         if Z is None:
+            parts = self._bases.get(id(X)) or self._images.get(id(X), ())
             if parts:
-                images = [self._image(A, part, self._parts(part), star, known, contents) for part in parts]
-                parts, Z = tuple(images), joined(images, 1)
+                Z = Columns([self._image(A, part, star, known, contents) for part in parts])
+                parts = Z.parts
             else:
                 Z = apply(known.adjoint(A, contents) if star else A, X)
             self.remember(key, (*known.owners, X, Z), Z)
@@ -193,29 +218,28 @@ class Products:
                 self._images[id(Z)] = parts
         return Z
 
-    def _parts(self, X: Array) -> tuple[Array, ...]:
-        return self._bases.get(id(X)) or self._images.get(id(X), ())
-
-    def gram(self, W: Array, X: Array, *, keep: bool = True) -> Array | None:
+    def gram(self, W: Any, X: Any, *, keep: bool = True) -> Array | None:
         """Return ``W* X``; None is the identity."""
         pair = id(W), id(X)
         G = self._memo.get(pair, self)
         if G is not self:
             return G
         left, right = self._images.get(pair[0]), self._images.get(pair[1])
-        if right:
-            G = joined([self._part(W, part) for part in right], 1)
-        elif left:
-            G = joined([self._part(part, X) for part in left], 0)
+        rows = self._bases.get(pair[0]) if left is None else left
+        columns = self._bases.get(pair[1]) if right is None else right
+        if right or (columns and (pair[0], id(columns[0])) in self._memo):
+            G = joined([self._part(W, part) for part in columns], 1)
+        elif left or (rows and (id(rows[0]), pair[1]) in self._memo):
+            G = joined([self._part(part, X) for part in rows], 0)
         else:
-            G = mH(W) @ X
-            keep &= left is not None or right is not None or pair[0] in self._bases or pair[1] in self._bases
+            G = mH(whole(W)) @ whole(X)
+            keep &= rows is not None or columns is not None
         return self.remember(pair, (W, X), G) if keep else G
 
-    def _part(self, W: Array, X: Array) -> Array:
+    def _part(self, W: Any, X: Any) -> Array:
         """Return ``W* X``, of which a larger product is made that is remembered in its place."""
         G = self.gram(W, X, keep=False)
-        return eye_like(X.shape[1], X) if G is None else G
+        return eye_like(X.shape[1], whole(X)) if G is None else G
 
     def remember(self, key: Hashable, watched: Sequence[Any], value: Array) -> Array:
         """Remember a value for as long as the ``watched`` arrays live, and return it."""

@@ -16,7 +16,7 @@ from matode._array import (
     namespace,
     total,
 )
-from matode.reuse import Products
+from matode.reuse import Products, whole
 
 __all__ = [
     "Term",
@@ -69,9 +69,9 @@ def right_product(terms: Sequence[Term], X: Array, products: Products | None) ->
             continue
         core = core_product(S, products.gram(V, X))
         if core is None:
-            known.append(U)
+            known.append(whole(U))
         else:
-            made = accumulated(made, U @ core)
+            made = accumulated(made, whole(U) @ core)
     return total(known, made)
 
 
@@ -87,9 +87,9 @@ def left_product(terms: Sequence[Term], X: Array, products: Products | None) -> 
             continue
         core = core_product(None if S is None else mH(S), products.gram(U, X))
         if core is None:
-            known.append(V)
+            known.append(whole(V))
         else:
-            made = accumulated(made, V @ core)
+            made = accumulated(made, whole(V) @ core)
     return total(known, made)
 
 
