@@ -102,11 +102,11 @@ QUICK = Settings(recipes=("18075", "dense"), seeds=(0,), epochs=2, train_example
 
 
 def run(settings: Settings, folder: Path, progress: Progress, backend: str | Backend) -> None:
-    """Train every recipe with every seed; write ``epochs.csv``, one row an epoch, and ``summary.csv``."""
+    """Train every recipe with every seed; write ``epochs.csv``, one row an epoch, ``summary.csv``, and the weights."""
     where = get_backend(backend) if isinstance(backend, str) else backend
     examples = data.load("mnist").head(settings.train_examples, settings.test_examples)
 
-    def compute(name: str, seed: int, progress: Progress) -> list[dict[str, Any]]:
+    def compute(name: str, seed: int, progress: Progress) -> tuple[list[dict[str, Any]], Any]:
         return _trained(name, seed, settings, examples, where, progress)
 
     found = parts.collect(settings.recipes, settings.seeds, folder, compute, progress)
@@ -121,8 +121,8 @@ def _trained(
     examples: data.Dataset,
     backend: Backend,
     progress: Progress,
-) -> list[dict[str, Any]]:
-    """Train one recipe with one seed and return its rows."""
+) -> tuple[list[dict[str, Any]], Any]:
+    """Train one recipe with one seed and return its rows, and the weights."""
     recipe = RECIPES[name]
     rows: list[dict[str, Any]] = []
 
@@ -142,7 +142,7 @@ def _trained(
         progress(epoch.epoch / settings.epochs, note)
 
     per_epoch = math.ceil(len(examples.y_train) / settings.batch_size)
-    train(
+    result = train(
         lenet5(recipe.start),
         examples,
         method(recipe, per_epoch * settings.epochs),
@@ -155,7 +155,7 @@ def _trained(
         backend=backend,
         callback=record,
     )
-    return rows
+    return rows, result.Y
 
 
 def method(recipe: Recipe, steps: int) -> Integrator:

@@ -12,11 +12,15 @@ from typing import Any
 
 from experiments import processes, tables
 from experiments.progress import Progress, part
+from matode import storage
 
 __all__ = ["among", "collect"]
 
 Rows = list[dict[str, Any]]
-Compute = Callable[[str, int, Progress], Rows]
+Compute = Callable[[str, int, Progress], Rows | tuple[Rows, Any]]
+
+LARGEST = 200_000
+"""Bytes of the largest final state that is stored."""
 
 _JOBS = ContextVar("jobs", default=1)
 
@@ -52,7 +56,8 @@ def collect(
         Parts that an interrupted run left are not computed again.
     compute : callable
         ``compute(setting, seed, progress) -> rows``; each row gets ``setting`` and ``seed`` as its first columns. It is
-        sent to other processes with all that it refers to; arrays may be read-only there.
+        sent to other processes with all that it refers to; arrays may be read-only there. If it returns rows and a
+        final state, that is stored in ``SETTING-SEED.npz``, for :func:`matode.storage.load`, where it is small.
     progress : callable
         ``progress(fraction, note)``.
 
@@ -85,10 +90,15 @@ def _store(compute: Compute, pair: tuple[str, int], file: Path, progress: Progre
     """Compute a part and store it; a part that is there is complete."""
     if file.exists():
         return
-    rows = compute(*pair, progress)
+    result = compute(*pair, progress)
+    rows, state = result if isinstance(result, tuple) else (result, None)
     with tempfile.TemporaryDirectory(prefix=".draft-", dir=file.parent) as folder:
-        draft = Path(folder) / file.name
+        draft, weights = Path(folder) / "rows", Path(folder) / "state"
         tables.write(draft, rows)
+        if state is not None:
+            storage.save(weights, state)
+            if weights.stat().st_size <= LARGEST:
+                weights.rename(file.with_suffix(".npz"))
         draft.rename(file)
 
 

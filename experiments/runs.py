@@ -1,9 +1,10 @@
 """One run, one folder: written aside and renamed when it is complete, so that a folder that is there is a finished run.
 
-``NAME/config.toml`` (experiment, version, preset, backend, settings), ``NAME/environment.json`` and the CSV files
-of the experiment; ``python -m experiments run NAME --config`` takes the first one. The folder of a quick run is called
-``NAME-quick``. A run that fails leaves what it had in ``NAME.failed``. A resumable experiment that fails or is
-interrupted leaves it in ``.NAME.unfinished``, and goes on from there when it is run again with the same settings.
+``NAME/config.toml`` (experiment, version, preset, backend, settings), ``NAME/environment.json``, the CSV files of the
+experiment, and final states where they are small; ``python -m experiments run NAME --config`` takes the first of them.
+The folder of a quick run is called ``NAME-quick``. A run that fails leaves what it had in ``NAME.failed``. A resumable
+experiment that fails or is interrupted leaves it in ``.NAME.unfinished``, and goes on from there when it is run again
+with the same settings.
 """
 
 from __future__ import annotations

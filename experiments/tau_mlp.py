@@ -108,7 +108,7 @@ def run(settings: Settings, folder: Path, progress: Progress, backend: str | Bac
     taus = (*settings.taus, *((None,) if settings.dense else ()))
     names = {_name(width, tau): (width, tau) for width in settings.widths for tau in taus}
 
-    def compute(name: str, seed: int, progress: Progress) -> list[dict[str, Any]]:
+    def compute(name: str, seed: int, progress: Progress) -> tuple[list[dict[str, Any]], Any]:
         return _trained(*names[name], seed, settings, examples, where, progress)
 
     found = parts.collect(list(names), settings.seeds, folder, compute, progress)
@@ -126,8 +126,8 @@ def _trained(
     examples: data.Dataset,
     backend: Backend,
     progress: Progress,
-) -> list[dict[str, Any]]:
-    """Train one net and return its rows, one an epoch; epoch 0 has the start."""
+) -> tuple[list[dict[str, Any]], Any]:
+    """Train one net and return its rows, one an epoch from epoch 0, the start, on; and the weights."""
     rank = None if tau is None else min(settings.rank, width)
     model = mlp_of(width, settings.depth, inputs=examples.features, outputs=examples.classes, rank=rank)
     start = model.init(default_rng((seed, 0)), backend, settings.dtype)
@@ -154,7 +154,7 @@ def _trained(
             progress(epoch.epoch / settings.epochs, note)
 
     record(start)
-    train(
+    result = train(
         model,
         examples,
         _method(tau, settings, steps_per_epoch(examples, settings.batch_size)),
@@ -168,7 +168,7 @@ def _trained(
         start=start,
         callback=lambda epoch, Y: record(Y, epoch),
     )
-    return rows
+    return rows, result.Y
 
 
 def _method(tau: float | None, settings: Settings, per_epoch: int) -> Integrator:

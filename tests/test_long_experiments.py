@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from experiments import adam_mlp, defect_seeds, lenet5, parts, progress, small_singular_values, tables
-from matode import LowRank
+from matode import LowRank, storage
 from matode._array import default_rng, get_backend
 from nn import count_parameters
 from nn import lenet5 as network
 from nn.data import Dataset
+from nn.train import accuracy
 
 TINY = lenet5.Settings(recipes=("15520", "dense"), seeds=(0, 1), epochs=2, batch_size=16)
 
@@ -57,7 +58,11 @@ def test_run_trains_every_pair_at_the_ranks_of_its_recipe(images, tmp_path):
     assert summary[0]["parameters"] == low["parameters"] <= 15_520
     ends = [100 * row["test_accuracy"] for row in rows if row["epoch"] == 2 and str(row["setting"]) == "15520"]
     assert summary[0]["test_percent"] == pytest.approx(sum(ends) / 2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epochs.csv", "summary.csv"]
+    weights = ["15520-0.npz", "15520-1.npz"]  # those of the dense net are too large
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*weights, "epochs.csv", "summary.csv"]
+    stored = storage.load(tmp_path / weights[1])
+    net = network(lenet5.RECIPES["15520"].start)
+    assert accuracy(net, stored, images.x_test, images.y_test) == pytest.approx(ends[1] / 100)
 
 
 def test_parts_go_on_where_they_were_interrupted(tmp_path):
@@ -81,6 +86,17 @@ def test_parts_go_on_where_they_were_interrupted(tmp_path):
     assert found["7", 1] == [{"setting": "7", "seed": 1, "epoch": k, "value": 0.1 * k} for k in (1, 2)]
     assert [row["seed"] for row in tables.read(tmp_path / "epochs.csv")] == [0] * 4 + [1] * 4
     assert [path.name for path in tmp_path.iterdir()] == ["epochs.csv"]
+
+
+def test_a_final_state_is_stored_where_it_is_small(tmp_path, monkeypatch):
+    def compute(setting, seed, report):
+        return [{"epoch": 1}], {"Y": LowRank.random((30, 20), int(setting), rng=seed)}
+
+    monkeypatch.setattr(parts, "LARGEST", 2500)  # bytes; a matrix of rank r takes some hundred, and 400 r + 8 r^2
+    parts.collect(("2", "9"), (0, 1), tmp_path, compute, progress.silent)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2-0.npz", "2-1.npz", "epochs.csv"]
+    stored = storage.load(tmp_path / "2-1.npz")["Y"]
+    np.testing.assert_array_equal(stored.to_dense(), LowRank.random((30, 20), 2, rng=1).to_dense())
 
 
 def test_both_forms_start_from_the_same_decayed_matrices(images, tmp_path, monkeypatch):

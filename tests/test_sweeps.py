@@ -153,6 +153,12 @@ def test_a_wrong_command_ends_with_one_sentence(arguments, message, tmp_path, ca
     assert not list(tmp_path.rglob("*.csv"))
 
 
+def test_a_full_configuration_is_not_stored_as_quick(tmp_path, capsys):
+    (tmp_path / "c.toml").write_text("quick = false")
+    assert cli.main(["run", "tiny", "--quick", "--config", str(tmp_path / "c.toml")]) == 2
+    assert "c.toml says quick = false, the command line --quick" in capsys.readouterr().err
+
+
 def test_a_run_is_repeated_from_its_configuration(tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     command = ["run", "tiny", "--quick", "--set", "factor=2.5", "--seeds", "2"]
@@ -253,10 +259,19 @@ def test_a_point_that_fails_is_named_and_the_others_are_kept(tmp_path, capsys):
 # processes
 
 
-def test_parts_in_two_processes_make_the_same_tables(tmp_path):
+def test_parts_in_two_processes_make_the_same_tables(tmp_path, monkeypatch):
+    def pool(tasks, jobs, folder):
+        pools.append((sorted(tasks), jobs))
+        (folder.parent / ".draft-of-a-process-that-was-killed").mkdir()
+        yield from original(tasks, jobs, folder)
+
+    original, pools = processes._pool, []
+    monkeypatch.setattr(processes, "_pool", pool)
     settings = Settings(names=("b", "a"), seeds=(3, 0, 2), factor=0.1)
     alone = runs.execute(TINY, settings, out=tmp_path / "1")
+    assert pools == []
     shared = runs.execute(TINY, settings, out=tmp_path / "2", jobs=2)
+    assert pools == [(["a-0", "a-2", "a-3", "b-0", "b-2", "b-3"], 2)]
     assert alone.tables() == shared.tables() == ["epochs", "total"]
     for name in ("config.toml", "epochs.csv", "total.csv"):
         assert (alone.folder / name).read_bytes() == (shared.folder / name).read_bytes()
@@ -363,6 +378,7 @@ def test_reports_of_several_tasks_add_up(tmp_path):
     told = []
     with reports.watching(tmp_path, ["a", "b", "c"], 1, lambda *values: told.append(values)) as finished:
         assert told == [(0.25, "1 of 4 done")]
+        reports.Report(tmp_path / "a")(1.0, "done")
         reports.Report(tmp_path / "b")(0.5, "half")
         finished("a")
     assert told[-1] == (0.625, "2 of 4 done; b: half")
