@@ -148,7 +148,7 @@ def _conv2d(x: Array, W: Any, kernel: int, stride: int, padding: int, pool: int,
     filters = patches.shifted(W.V.mT if isinstance(W, LowRank) else W)
     y = xp.empty((W.shape[0], *patches.grid), dtype=x.dtype, device=device_of(x))
     x_V: list[Array] = []
-    masks: list[list[Array]] = []
+    masks: list[Array | None] = []
     for band in patches.bands:
         z = patches.product(filters, band)
         if US is not None:
@@ -171,7 +171,8 @@ def _conv2d_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Any, ..
     images = patches.zeros(d) if wanted[0] else None
     delta, delta_U, G = [], [], 0.0
     for band, where in zip(patches.bands, masks, strict=True):
-        part = _put_back(xp.reshape(d[:, band, :], (W.shape[0], -1)), where)
+        part = xp.reshape(d[:, band, :], (1, W.shape[0], -1))
+        part = part if where is None else masked(part, where)
         part_U = W.U.mT @ part if low and (factored or wanted[0]) else part
         if images is not None:
             patches.scatter(images, filters, part_U, band)
@@ -194,27 +195,23 @@ def _is_small(W: LowRank) -> bool:
     return W.shape[0] * W.shape[1] <= 2 * W.rank * (W.shape[0] + W.shape[1])
 
 
-def _largest(parts: Array, keep: bool) -> tuple[Array, list[Array]]:
-    """Return the largest of ``parts[k, ...]``, and if asked for each k > 0 where it exceeds all before it."""
-    y, where = parts[0, ...], []
-    for k in range(1, parts.shape[0]):
-        if keep:
-            where.append(parts[k, ...] > y)
-        y = namespace(y).maximum(y, parts[k, ...])
+def _largest(parts: Array, keep: bool) -> tuple[Array, Array | None]:
+    """Return the largest of ``parts[k, ...]``, and if asked where that is, the first of equal ones: a mask per part."""
+    xp, count = namespace(parts), parts.shape[0]
+    keep = keep and count > 1
+    where = xp.empty(parts.shape, dtype=xp.bool, device=device_of(parts)) if keep else None
+    y = parts[0, ...]
+    for k in range(1, count):
+        if where is not None:
+            where[k, ...] = parts[k, ...] > y
+        y = xp.maximum(y, parts[k, ...])
+    if where is not None:
+        free = ~where[-1, ...]  # the last that exceeds all before it is the largest
+        for k in range(count - 2, 0, -1):
+            where[k, ...] &= free
+            free = free ^ where[k, ...]
+        where[0, ...] = free
     return y, where
-
-
-def _put_back(d: Array, where: list[Array]) -> Array:
-    """Return the cotangent of :func:`_largest`: that of the largest value, in its place."""
-    if not where:
-        return d[None, ...]
-    parts = namespace(d).empty((len(where) + 1, *d.shape), dtype=d.dtype, device=device_of(d))
-    for k in range(len(where), 0, -1):
-        part = masked(d, where[k - 1])
-        parts[k, ...] = part
-        d = d - part
-    parts[0, ...] = d
-    return parts
 
 
 define("conv2d", _conv2d, _conv2d_vjp)
