@@ -36,12 +36,13 @@ def leading(G: Array, floor: float, tail: float, noise: float, room: int) -> tup
     Notes
     -----
     Of a large G, a Cholesky factorisation with pivoting finds a factor L of few columns with ``||G - L L*||`` below a
-    sixteenth of the square of the floor; the eigenvectors of ``L* L`` tell those of G.
+    sixteenth of the square of the floor, or the trace of that below one of the square of the tail; the eigenvectors of
+    ``L* L`` tell those of G.
     """
     A = to_host(G)
     total = float(A.diagonal().real.sum())
     smallest = max(floor**2, noise * total)
-    L = A if len(A) <= _SMALL else _pivoted(A, smallest / 16, tail**2 / 2)
+    L = A if len(A) <= _SMALL else _pivoted(A, smallest / 16, tail**2 / 16)
     w, W = host.linalg.eigh(A if L is A else L.conj().T @ L)
     squares = host.maximum(w, 0.0)
     visible = noise * float(squares[-1]) if len(w) else 0.0
