@@ -16,26 +16,28 @@ EXPERIMENT = "pruning"
 
 
 def draw(runs: Runs) -> Any:
-    """Draw accuracy against rank: truncated, truncated as published, retrained, and the dense net."""
+    """Draw accuracy against rank: truncated, truncated as published, retrained, and the dense net; the top enlarged."""
     rows = runs[EXPERIMENT].table("summary")
     dense, low = rows[0], rows[1:]
-    figure, axes = style.new_figure(1, 2.9)
-    ax = axes[0, 0]
+    figure, axes = style.new_figure(2, 4.4, sharex=True)
     lowest, highest = published.RETRAINED
     ranks = [row["rank"] for row in low]
     shade, line = (style.PRUNING[name].color for name in ("retrained", "published"))
-    ax.axhspan(lowest, highest, color=shade, alpha=0.2, linewidth=0, label="retrained, published")
-    ax.axhline(published.PRUNED, color=line, linewidth=0.9, linestyle=":", zorder=1, label="truncated, published")
-    ax.axhline(dense["pruned_percent"], color=style.GREY, linewidth=0.8, zorder=1, label="dense")
-    for name, look in style.PRUNING.items():
-        y, spread = [row[f"{name}_percent"] for row in low], [row[f"{name}_deviation"] or 0.0 for row in low]
-        ax.errorbar(
-            ranks, y, spread, color=look.color, marker=look.marker, linestyle=look.line, label=look.label, capsize=2
-        )
-    ax.set_ylim(0, 105)
-    ax.set_xlabel("rank of the four low-rank weights")
-    ax.set_ylabel("test accuracy (%)")
-    figure.legend(loc="outside upper center", ncols=2)
+    for ax in axes[:, 0]:
+        ax.axhspan(lowest, highest, color=shade, alpha=0.2, linewidth=0, label="retrained, published")
+        ax.axhline(published.PRUNED, color=line, linewidth=0.9, linestyle=":", zorder=1, label="truncated, published")
+        ax.axhline(dense["pruned_percent"], color=style.GREY, linewidth=0.8, zorder=1, label="dense")
+        for name, look in style.PRUNING.items():
+            y, spread = ([row[f"{name}_{kind}"] or 0.0 for row in low] for kind in ("percent", "deviation"))
+            given = {"color": look.color, "marker": look.marker, "linestyle": look.line, "label": look.label}
+            ax.errorbar(ranks, y, spread, capsize=2, **given)
+        ax.set_ylabel("test accuracy (%)")
+    best = max(row["retrained_percent"] for row in low)
+    axes[0, 0].set_ylim(min(95.0, best - 3), max(99.0, best + 1))
+    axes[0, 0].set_title("enlarged", loc="left")
+    axes[1, 0].set_ylim(0, 105)
+    axes[1, 0].set_xlabel("rank of the four low-rank weights")
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
