@@ -143,7 +143,13 @@ def _parser() -> argparse.ArgumentParser:
     _common(run)
     run.add_argument("--seeds", type=int, metavar="N", help="the seeds 0 to N - 1")
     run.add_argument("--again", action="store_true", help="also where a finished run is there: replace it")
-    run.add_argument("--jobs", type=_count, default=1, metavar="N", help="processes for the parts of a long experiment")
+    run.add_argument(
+        "--jobs",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="processes for the parts of a long experiment; one where times matter",
+    )
     sweep = commands.add_parser("sweep", help="run one experiment at all points of a grid of settings", epilog=_EPILOG)
     _common(sweep)
     sweep.add_argument(
@@ -209,13 +215,15 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _list(with_settings: bool) -> None:
+    width = max(map(len, EXPERIMENTS))
     for experiment in EXPERIMENTS.values():
-        print(f"{experiment.name:12}  {experiment.summary}")
-        print(f"{'':12}  quick: {experiment.duration(True)}, full: {experiment.duration(False)}")
+        kept = ", in parts that an interruption keeps" if experiment.resumable else ""
+        print(f"{experiment.name:{width}}  {experiment.summary}")
+        print(f"{'':{width}}  quick: {experiment.duration(True)}, full: {experiment.duration(False)}{kept}")
         if with_settings:
             for field in dataclasses.fields(experiment.full):
                 quick, full = (getattr(preset, field.name) for preset in (experiment.quick, experiment.full))
-                print(f"{'':14}{field.name} = {full!r}" + ("" if quick == full else f"  (quick: {quick!r})"))
+                print(f"{'':{width + 4}}{field.name} = {full!r}" + ("" if quick == full else f"  (quick: {quick!r})"))
 
 
 def _interrupt(*_: object) -> None:

@@ -75,7 +75,9 @@ class Experiment:
     def duration(self, quick: bool) -> str:
         """Say how long the quick or the full run takes."""
         seconds = self.seconds[0 if quick else 1]
-        return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
+        if seconds < 90:
+            return f"about {seconds:.0f} s"
+        return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
 
 
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(

@@ -99,9 +99,9 @@ def watching(folder: Path, names: Sequence[str], done: int, progress: Progress) 
 
 
 def _read(path: Path) -> tuple[float, str] | None:
-    """Return fraction and note of a report; None where it is not there, or only half written."""
+    """Return fraction and note of a report, below 1 until the task is over; None where there is none, or half of it."""
     try:
         fraction, _, note = path.read_text(encoding="utf-8").partition(" ")
-        return min(float(fraction), 1.0), note
+        return min(float(fraction), 0.99), note
     except (OSError, ValueError):
         return None

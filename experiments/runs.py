@@ -40,7 +40,7 @@ class Run:
     config : dict
         ``experiment, version, quick, backend, settings``.
     environment : dict
-        What it was made with, and the ``seconds`` it took.
+        What it was made with, and the ``seconds`` it took, those of interrupted runs included.
     """
 
     folder: Path
@@ -147,20 +147,22 @@ def execute(
 
     out.mkdir(parents=True, exist_ok=True)
     work = _workplace(folder, config, experiment.resumable)
-    began = time.perf_counter()
+    spent = work / ".seconds"  # by runs that were interrupted
+    began = time.perf_counter() - (float(spent.read_text()) if spent.exists() else 0.0)
     try:
         with parts.among(jobs):
             experiment.run(settings, work, progress, backend)
-        seconds = round(time.perf_counter() - began, 1)
-        made_with = {**environment.describe(), "seconds": seconds}
+        made_with = {**environment.describe(), "seconds": round(time.perf_counter() - began, 1)}
         (work / "environment.json").write_text(json.dumps(made_with, indent=2) + "\n", encoding="utf-8")
     except BaseException as error:
-        if not experiment.resumable:
-            if isinstance(error, Exception):
-                _move(work, folder.with_name(f"{folder.name}.failed"))
-            else:  # interrupted by the user
-                shutil.rmtree(work, ignore_errors=True)
+        if experiment.resumable:
+            spent.write_text(str(time.perf_counter() - began))
+        elif isinstance(error, Exception):
+            _move(work, folder.with_name(f"{folder.name}.failed"))
+        else:  # interrupted by the user
+            shutil.rmtree(work, ignore_errors=True)
         raise
+    spent.unlink(missing_ok=True)
     for scrap in work.glob(".*"):  # of processes that were killed
         shutil.rmtree(scrap)
     _move(work, folder)

@@ -251,12 +251,15 @@ def test_an_interrupted_run_of_a_resumable_experiment_goes_on(counted, tmp_path,
         if len(calls) < 4:
             raise KeyboardInterrupt
 
+    now = itertools.count(0.0, 10.0)
+    monkeypatch.setattr(runs.time, "perf_counter", lambda: next(now))
     experiment = dataclasses.replace(experiment, run=run, resumable=True)
     for value, again in ((1, False), (1, True), (2, False)):
         with pytest.raises(KeyboardInterrupt):
             runs.execute(experiment, Wanted(value=value), out=tmp_path, again=again)
     assert [path.name for path in tmp_path.iterdir()] == [".counted.unfinished"]
-    runs.execute(experiment, Wanted(value=2), out=tmp_path)
+    finished = runs.execute(experiment, Wanted(value=2), out=tmp_path)
+    assert finished.environment["seconds"] == 20.0  # ten of the interrupted run and ten of this one
     assert calls == [(1, False), (1, True), (2, False), (2, True)]
     assert [path.name for path in tmp_path.iterdir()] == ["counted"]
     monkeypatch.setattr(cli, "get", lambda name: dataclasses.replace(experiment, run=_interrupted))
