@@ -14,6 +14,8 @@
     Numbers that a training step of LeNet5 holds at its peak, its weights included, against the rank.
 ``passes.csv`` (defect 8)
     Forward and backward passes of one step, and how far the results are apart.
+``integrators.csv``
+    Mistakes in public codes of integrators, see :mod:`experiments.integrator_mistakes`.
 
 Training is on scikit-learn's digits, enlarged to 16 x 16 for LeNet5.
 """
@@ -29,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import tables
+from experiments.integrator_mistakes import integrator_mistakes
 from experiments.progress import Progress
 from matode import Absolute, AugmentedBUG, FullRank, Integrator, LowRank, Rank, Relative, euler
 from matode._array import Backend, default_rng, get_backend, host, to_host
@@ -85,6 +88,7 @@ def run(settings: Settings, folder: Path, progress: Progress, backend: str | Bac
     parts = {
         "truncation": _truncation,
         "compression": _compression,
+        "integrators": lambda settings, where: integrator_mistakes(settings.seed),
         "passes": _passes,
         "memory": _memory,
         "pruning": _pruning,

@@ -123,6 +123,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 defects.QUICK,
                 defects.FULL,
                 seconds=(6, 6),
+                version=2,
             ),
             Experiment(
                 "lenet5",

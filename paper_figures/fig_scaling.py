@@ -18,7 +18,7 @@ def draw(runs: Runs) -> Any:
     """Draw seconds above, and numbers per entry of the factors below; against n on the left, against r on the right."""
     run = runs[EXPERIMENT]
     exponents = {row["substep"]: row["exponent"] for row in run.table("exponents")}
-    figure, axes = style.new_figure(2, 4.0, width=2 * style.COLUMN, columns=2, sharex="col")
+    figure, axes = style.new_figure(2, 4.0, width=style.TEXT, columns=2, sharex="col")
     for column, (table, over) in enumerate((("steps", "n"), ("ranks", "r"))):
         rows = run.table(table)
         time, memory = axes[:, column]

@@ -16,16 +16,15 @@ _COSTS = (("seconds", "seconds"), ("nfev", "evaluations of $F$"))
 
 
 def draw(runs: Runs) -> Any:
-    """Draw one column per problem: error against seconds above, against evaluations below."""
+    """Draw one row per problem: error against seconds on the left, against evaluations on the right."""
     from matplotlib.lines import Line2D
 
     rows = runs[EXPERIMENT].table("solves")
     names, methods = (list(dict.fromkeys(row[key] for row in rows)) for key in ("problem", "integrator"))
-    width = 1.2 + 2.0 * len(names)
-    figure, axes = style.new_figure(2, 5.0, columns=len(names), width=width, sharey="col")
-    for column, name in enumerate(names):
+    figure, axes = style.new_figure(len(names), 0.7 + 1.6 * len(names), columns=2, width=style.TEXT, sharey="row")
+    for line, name in zip(axes, names, strict=True):
         own = [row for row in rows if row["problem"] == name and row["error"]]
-        for ax, (cost, label) in zip(axes[:, column], _COSTS, strict=True):
+        for ax, (cost, label) in zip(line, _COSTS, strict=True):
             for method in methods:
                 points = [row for row in own if row["integrator"] == method]
                 style.curve(ax, [p[cost] for p in points], [p["error"] for p in points], style.METHODS[method])
@@ -34,9 +33,8 @@ def draw(runs: Runs) -> Any:
             style.logarithmic(ax.yaxis, decades=6)
             style.readable(ax.xaxis, [row[cost] for row in own])
             ax.set_xlabel(label)
-        axes[0, column].set_title(own[0]["title"].replace(", n =", ",\nn ="), loc="left")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("largest relative error on the way")
+        line[0].set_title(own[0]["title"], loc="left")
+        line[0].set_ylabel("largest error")
     looks = [style.METHODS[method] for method in methods]
     handles = [Line2D([], [], color=k.color, marker=k.marker, linestyle=k.line, label=k.label) for k in looks]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
@@ -49,8 +47,8 @@ def describe(runs: Runs) -> Description:
     rows, s = run.table("solves"), run.settings
     caption = paragraph(
         f"""
-        Error against seconds (above) and against evaluations of F (below), each point a solve with error control,
-        rtol from {max(s["rtols"]):g} to {min(s["rtols"]):g}. A curve ends where
+        Largest relative error on the way against seconds (left) and against evaluations of F (right), each point a
+        solve with error control, rtol from {max(s["rtols"]):g} to {min(s["rtols"]):g}. A curve ends where
         {s["max_steps"]} steps are not enough. Down and to the left is better. {fastest(rows)}
         """
     )

@@ -292,7 +292,7 @@ def test_claims_about_bounds_follow_from_the_numbers(results):
 
 def test_the_published_defects_show_in_numbers(results):
     found = verdicts_of("fig_defects", results)
-    assert len(found) == 13
+    assert len(found) == 18
     assert {v.status for v in found.values()} == {"reproduced"}
     assert found["error of the published rule over the tolerance: 40 equal values, tau = 0.1"].why.startswith("7.07, ")
     assert found["forward and backward passes a step"].why == "1, at most 1 expected"

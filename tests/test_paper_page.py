@@ -19,7 +19,7 @@ from paper_figures.verdicts import Status, Verdict
 ROWS = """fig1-training fig1-inference fig2 fig3-500 fig3-784 fig4 table1-dlrt table1-competitors table1-repository
     table2-cifar10 table2-imagenet cifar100 cifar-all-layers pruning-svd pruning-retrained supplement-timing
     supplement-tau-500 supplement-tau-784 supplement-lenet5 supplement-ranks theorem1 theorem2 defect1 defect2 defect3
-    defect4 defect5 defect6 defect7 defect8 repository-small-timing repository-transformer supplement-proofs""".split()
+    defect4 defect5 defect6 defect7 defect8 codes-s-step codes-nodes codes-transpose codes-adjoint codes-cube repository-small-timing repository-transformer supplement-proofs""".split()
 
 
 @pytest.mark.parametrize(
@@ -221,3 +221,9 @@ def test_no_large_file_is_stored():
     ]
     assert len(stored_files) > 200
     assert not [path.name for path in stored_files if path.stat().st_size > 200_000]
+
+
+def test_verdicts_are_computed_never_typed():
+    folder = Path(verdicts.__file__).parent
+    typed = [path.name for path in folder.glob("*.py") if re.search(r"\bVerdict\(|\bStatus\.", path.read_text("utf-8"))]
+    assert sorted(typed) == ["paper_rows.py", "verdicts.py"]  # the rows read back what the figures stored
