@@ -107,8 +107,8 @@ def describe(runs: Runs) -> Description:
         out and counted. 4: LeNet5 of fixed rank with the factors of its convolutions frozen, with all trained, and by
         DLRT. 5: a dense net cut to every rank, with rows of U for V, and with V. 6: five layers of fixed rank from a
         start that ignores the width, and from one of He's norm. 7: numbers held at the peak of a training step of
-        LeNet5 on one image. Without a panel are defect 8 (a step makes one pass where the published one makes three, with
-        the same result) and the mistakes of public codes of integrators.
+        LeNet5 on one image. Without a panel are defect 8 (a step makes one pass where the published one makes three,
+        with the same result) and the mistakes of public codes of integrators.
         """
     )
     s = run.settings

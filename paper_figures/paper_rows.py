@@ -1,8 +1,8 @@
 """Everything that the DLRT paper and its public repositories report, a row each, so that nothing is silently missing.
 
-With it go mistakes that public codes of integrators have been seen to make. Rows are data: what was done, what was published, and which figure has ours. The numbers and verdicts come from the
-comparisons of the figures that were drawn, see :func:`judged`. The published defects are facts about the public codes,
-shown by our own numbers.
+With it go mistakes that public codes of integrators have been seen to make. Rows are data: what was done, what was
+published, and which figure has ours. The numbers and verdicts come from the comparisons of the figures that were drawn,
+see :func:`judged`. The published defects are facts about the public codes, shown by our own numbers.
 """
 
 from __future__ import annotations

@@ -18,8 +18,9 @@ from paper_figures.verdicts import Status, Verdict
 
 ROWS = """fig1-training fig1-inference fig2 fig3-500 fig3-784 fig4 table1-dlrt table1-competitors table1-repository
     table2-cifar10 table2-imagenet cifar100 cifar-all-layers pruning-svd pruning-retrained supplement-timing
-    supplement-tau-500 supplement-tau-784 supplement-lenet5 supplement-ranks theorem1 theorem2 defect1 defect2 defect3
-    defect4 defect5 defect6 defect7 defect8 codes-s-step codes-nodes codes-transpose codes-adjoint codes-cube repository-small-timing repository-transformer supplement-proofs""".split()
+    supplement-tau-500 supplement-tau-784 supplement-lenet5 supplement-ranks theorem1 theorem2 defect1 defect2
+    defect3 defect4 defect5 defect6 defect7 defect8 codes-s-step codes-nodes codes-transpose codes-adjoint
+    codes-cube repository-small-timing repository-transformer supplement-proofs""".split()
 
 
 @pytest.mark.parametrize(
