@@ -183,7 +183,8 @@ def _training_claims(run: Run) -> list[Comparison]:
     frozen, trained, dlrt = (percent("factors", net, second) for net in ("published", "correct", "dlrt"))
     small, he = (percent("scale", net, last) for net in ("published", "correct"))
     pruning = run.table("pruning")
-    artefact, kept = (max(100 * row[key] for row in pruning) for key in ("published", "correct"))
+    artefact = sum(100 * row["published"] for row in pruning) / len(pruning)
+    kept = max(100 * row["correct"] for row in pruning)
     digits = "8 x 8 digits here, MNIST there"
     return [
         Comparison(
@@ -195,7 +196,7 @@ def _training_claims(run: Run) -> list[Comparison]:
             ("defect4",),
         ),
         Comparison(
-            "best accuracy over all ranks, rows of U for V",
+            "mean accuracy over all ranks, the full one included, rows of U for V",
             "10.1 %, even at full rank",
             f"{artefact:.1f} %",
             digits,
@@ -203,7 +204,7 @@ def _training_claims(run: Run) -> list[Comparison]:
             ("defect5",),
         ),
         Comparison(
-            "the same with V, below the dense net",
+            "accuracy with V, the best rank below the dense net",
             "63 to 97.7 %, dense 97.85 %",
             f"{100 * pruning[0]['correct']:.1f} to {kept:.1f} %, dense {100 * pruning[0]['dense']:.1f} %",
             digits,
