@@ -30,7 +30,7 @@ from matode.spectrum import leading
 if TYPE_CHECKING:
     from matode.truncation import Truncation
 
-__all__ = ["complement", "orthonormality_defect", "qr", "reorthonormalise", "truncated_svd"]
+__all__ = ["complement", "in_double", "orthonormality_defect", "qr", "reorthonormalise", "truncated_svd"]
 
 _KEPT = 0.5  # what must be left of a unit vector that is outside of range(U) when it is projected once more
 _PASSES = 8  # each reaches a factor of sqrt(16 eps) further down; two or three reach rounding
@@ -120,7 +120,7 @@ def complement(
             G, noise = mH(A) @ A, eps(N) ** 2
         else:
             G = mH(N) @ N
-        T, complete = leading(_double_of(G), floor, tail, noise, room)
+        T, complete = leading(in_double(G), floor, tail, noise, room)
         Q = _polished(bases, N @ as_dtype(T, N.dtype)) if T.shape[1] else N[:, :0]
         room -= Q.shape[1]
         if Q.shape[1] == 0:
@@ -148,7 +148,7 @@ def _unformed(
     floor, tail = _floor(q, X, size, scale), negligible * math.sqrt(max(_trace(G), 0.0))
     if not noise <= max(floor, tail / q) ** 2:
         return None
-    T = as_dtype(leading(_double_of(G), floor, tail, 0.0, room)[0], X.dtype)
+    T = as_dtype(leading(in_double(G), floor, tail, 0.0, room)[0], X.dtype)
     return _polished([U], X @ (T if mixing is None else mixing @ T) - U @ (inside @ T)) if T.shape[1] else X[:, :0]
 
 
@@ -177,9 +177,9 @@ def _polished(bases: Sequence[Array], Q: Array) -> Array:
         if defect <= 0.5 * math.sqrt(eps(Q)):
             T = 1.5 * one - 0.5 * G
         elif last:
-            T = as_dtype(xp.linalg.inv(mH(xp.linalg.cholesky(_double_of(G)))), G.dtype)
+            T = as_dtype(xp.linalg.inv(mH(xp.linalg.cholesky(in_double(G)))), G.dtype)
         else:
-            w, W = xp.linalg.eigh(_double_of(G))
+            w, W = xp.linalg.eigh(in_double(G))
             first = W.shape[1] - int((to_host(w) > _KEPT**2).sum())
             T = as_dtype(W[:, first:] / xp.sqrt(w[first:])[None, :], G.dtype)
         Q = Q @ T
@@ -190,8 +190,8 @@ def _polished(bases: Sequence[Array], Q: Array) -> Array:
     return Q
 
 
-def _double_of(X: Array) -> Array:
-    """Return a small matrix in double precision."""
+def in_double(X: Array) -> Array:
+    """Return a small matrix in double precision, of its kind."""
     return as_dtype(X, _double(X))
 
 
@@ -242,7 +242,7 @@ def truncated_svd(S: Array, rule: Truncation, *, double: bool = False) -> tuple[
             P, s, Q, discarded = result
             return (P, s, Q, discarded) if double else (as_dtype(P, S.dtype), s, as_dtype(Q, S.dtype), discarded)
     xp = namespace(S)
-    P, values, Qh = xp.linalg.svd(_double_of(S) if double else S, full_matrices=False)
+    P, values, Qh = xp.linalg.svd(in_double(S) if double else S, full_matrices=False)
     return _cut(P, host.asarray(to_host(values), dtype=host.float64), mH(Qh), rule)
 
 

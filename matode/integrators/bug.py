@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from matode._array import Array, mH
+from matode._array import Array, as_dtype, finite, mH, namespace
 from matode.evaluations import foreseeing
-from matode.flows import k_flow, k_rhs, l_flow, l_rhs, reusing, s_flow, with_cores
+from matode.flows import k_flow, k_rhs, l_flow, l_rhs, nonfinite_field, reusing, run_away, s_flow, with_cores
 from matode.integrators.augmenting import Augmented
-from matode.integrators.galerkin_euler import galerkin_euler
+from matode.integrators.galerkin_euler import galerkin_euler, innovation
 from matode.integrators.truncating import truncated
-from matode.integrators.wide import Wide
-from matode.linalg import complement, qr, reorthonormalise
+from matode.integrators.wide import Wide, turned
+from matode.linalg import complement, in_double, qr, reorthonormalise
 from matode.lowrank import LowRank
-from matode.protocols import Block, Field, State, Step, Substep
+from matode.protocols import Block, Evaluation, Field, State, Step, Substep
 from matode.substeps import euler, rk4
 from matode.truncation import Truncation
 
@@ -49,9 +49,12 @@ class BUG:
         """Advance the state from t to t + h."""
         Y = reusing(Y, field)
         F = field(t, Y)
-        K = k_flow(field, t, h, Y, self.substep, k_rhs(F, Y))
-        L = l_flow(field, t, h, Y, self.substep, l_rhs(F, Y))
-        rotated = State(_rotated(y, k, moved) for y, k, moved in zip(Y, K, L, strict=True))
+        if self.substep == euler:
+            rotated = State(_rotated_by_euler(f, t, h, i, y) for i, (f, y) in enumerate(zip(F, Y, strict=True)))
+        else:
+            K = k_flow(field, t, h, Y, self.substep, k_rhs(F, Y))
+            L = l_flow(field, t, h, Y, self.substep, l_rhs(F, Y))
+            rotated = State(_rotated(y, k, moved) for y, k, moved in zip(Y, K, L, strict=True))
         S = s_flow(field, t, h, rotated, self.substep)
         return Step(with_cores(rotated, S))
 
@@ -144,6 +147,31 @@ def _rotated(y: Block, K: Array, L: Array) -> Block:
     U1, _ = qr(K)
     V1, _ = qr(L)
     return LowRank(U1, (mH(U1) @ y.U) @ y.S @ mH(mH(V1) @ y.V), V1)
+
+
+def _rotated_by_euler(f: Evaluation, t: float, h: float, i: int, y: Block) -> Block:
+    """Return the block projected on the bases of ``U S + h F V`` and ``V S* + h F* U``, which are not formed."""
+    if not isinstance(y, LowRank):
+        return y
+    found = innovation(f, h, y)
+    if found is None:
+        raise nonfinite_field(t, i, y)
+    S, xp = y.S, namespace(y.S)
+    sides = (
+        ((y.U, found.U1), xp.concat([S + h * found.F11, h * found.F21], axis=0)),
+        ((y.V, found.V1), xp.concat([mH(S + h * found.F11), h * mH(found.F12)], axis=0)),
+    )
+    bases: list[Array] = []
+    turns: list[Array] = []
+    for parts, moved in sides:
+        if not finite(moved):
+            raise run_away("K" if not bases else "L", t, h, i, y)
+        P, _ = qr(in_double(moved))
+        W, A = turned(parts, P)
+        old = mH(P[: S.shape[0], :])
+        bases.append(W)
+        turns.append(as_dtype(old if A is None else A @ old, W.dtype))
+    return LowRank.moving(bases[0], turns[0] @ S @ mH(turns[1]), bases[1])
 
 
 def _cleaned(y: Block) -> Block:

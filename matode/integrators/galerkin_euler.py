@@ -1,4 +1,4 @@
-"""The augmented step with Euler substeps in one piece: ``Y + h P1 F(Y) P2``, with P1 and P2 the augmented projections.
+"""What a step with Euler substeps adds to the bases of a block, and the augmented step in one piece.
 
 K = U S + h F V adds to range(U) what F V does, so that K, L and their products need not be formed.
 """
@@ -6,7 +6,8 @@ K = U S + h F V adds to range(U) what F V does, so that K, L and their products 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from matode._array import Array, as_dtype, finite, frobenius, mH, namespace, shifted
 from matode.evaluations import foreseeing
@@ -16,7 +17,7 @@ from matode.linalg import complement
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation
 
-__all__ = ["galerkin_euler"]
+__all__ = ["Innovation", "galerkin_euler", "innovation"]
 
 
 def galerkin_euler(
@@ -57,6 +58,31 @@ def _shifted(f: Evaluation, h: float, y: Array) -> Array | None:
 
 def _moved(f: Evaluation, h: float, y: LowRank, negligible: float) -> Wide | None:
     """Return a block at t + h in its augmented bases; None where F is not finite."""
+    found = innovation(f, h, y, negligible)
+    if found is None:
+        return None
+    xp, S = namespace(y.S), y.S
+    upper = xp.concat([S + h * found.F11, h * found.F12], axis=1)
+    lower = xp.concat([h * found.F21, h * found.F22()], axis=1)
+    return Wide((y.U, found.U1), xp.concat([upper, lower], axis=0), (y.V, found.V1))
+
+
+class Innovation(NamedTuple):
+    """New columns, and the blocks of ``[U, U1]* F [V, V1]``; the last one is formed when it is asked for."""
+
+    U1: Array
+    V1: Array
+    F11: Array
+    F12: Array
+    F21: Array
+    F22: Callable[[], Array]
+
+
+def innovation(f: Evaluation, h: float, y: LowRank, negligible: float = 0.0) -> Innovation | None:
+    """Return what ``U S + h F V`` and ``V S* + h F* U`` add to the bases of a block; None where F is not finite.
+
+    A matrix with fewer rows than 2 r in its factors is met through these rows alone.
+    """
     U, S, V = y.U, y.S, y.V
     scale = frobenius(S) / abs(h) if h else math.inf  # the size of K and L in units of h
     thin = f.thin(U, V) if hasattr(f, "thin") else None
@@ -64,23 +90,19 @@ def _moved(f: Evaluation, h: float, y: LowRank, negligible: float) -> Wide | Non
         d, x, d_U, x_V = thin
         if not (finite(d_U) and finite(x_V)):
             return None
-        S11 = mH(d_U) @ x_V
-        U1 = complement(U, mH(d), inside=S11, mixing=x_V, scale=scale, negligible=negligible)
-        V1 = complement(V, mH(x), inside=mH(S11), mixing=d_U, scale=scale, negligible=negligible)
+        F11 = mH(d_U) @ x_V
+        U1 = complement(U, mH(d), inside=F11, mixing=x_V, scale=scale, negligible=negligible)
+        V1 = complement(V, mH(x), inside=mH(F11), mixing=d_U, scale=scale, negligible=negligible)
         d_U1, x_V1 = mH(d @ U1), x @ V1
-        S21, S12, S22 = d_U1 @ x_V, mH(d_U) @ x_V1, d_U1 @ x_V1
-    else:
-        FV = as_dtype(f.right(V), y.dtype)
-        if not finite(FV):
-            return None
-        S11 = mH(U) @ FV
-        U1 = complement(U, FV, inside=S11, scale=scale, negligible=negligible)
-        f = foreseeing(f, U1)
-        FU = as_dtype(f.left(U), y.dtype)
-        if not finite(FU):
-            return None
-        V1 = complement(V, FU, inside=mH(S11), scale=scale, negligible=negligible)
-        S21, S12, S22 = mH(U1) @ FV, mH(FU) @ V1, as_dtype(f.galerkin(U1, V1), y.dtype)
-    xp = namespace(S)
-    new = xp.concat([xp.concat([S + h * S11, h * S12], axis=1), xp.concat([h * S21, h * S22], axis=1)], axis=0)
-    return Wide((U, U1), new, (V, V1))
+        return Innovation(U1, V1, F11, mH(d_U) @ x_V1, d_U1 @ x_V, lambda: d_U1 @ x_V1)
+    FV = as_dtype(f.right(V), y.dtype)
+    if not finite(FV):
+        return None
+    F11 = mH(U) @ FV
+    U1 = complement(U, FV, inside=F11, scale=scale, negligible=negligible)
+    f = foreseeing(f, U1)
+    FU = as_dtype(f.left(U), y.dtype)
+    if not finite(FU):
+        return None
+    V1 = complement(V, FU, inside=mH(F11), scale=scale, negligible=negligible)
+    return Innovation(U1, V1, F11, mH(FU) @ V1, mH(U1) @ FV, lambda: as_dtype(f.galerkin(U1, V1), y.dtype))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matode import AugmentedBUG, LowRank, Rank, Relative, State
+from matode import BUG, AugmentedBUG, LowRank, Rank, Relative, State
 from matode._array import get_backend, to_host
 from matode.evaluations import DenseEvaluation
 from matode.protocols import NonFiniteError
-from matode.substeps import euler
+from matode.substeps import Repeated, euler
 from nn import GradientFlow, mlp_of
 from tests.backends import send
 
@@ -51,6 +51,22 @@ def test_thin_gradients_give_the_step_of_dense_ones(backend, rank, batch, dtype,
         for y, z in zip(Y, expected, strict=True):
             found, right = ((to_host(b.to_dense() if isinstance(b, LowRank) else b)) for b in (y, z))
             assert np.linalg.norm(found - right) <= tolerance * max(np.linalg.norm(right), 1e-2)
+
+
+@pytest.mark.parametrize("method", [BUG, AugmentedBUG])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-13), ("float32", 2e-5)])
+@pytest.mark.parametrize(("rank", "batch"), [(5, 40), (30, 12), (70, 12)])
+def test_euler_steps_in_one_piece_are_those_of_the_three_flows(backend, method, rank, batch, dtype, tolerance):
+    flow, Y = _problem(backend, rank, batch, dtype)
+    for _ in range(2):
+        expected = method(Repeated(euler, 1)).step(flow, 0.0, 0.3, Y).Y
+        Y = method(euler).step(flow, 0.0, 0.3, Y).Y
+        for y, z in zip(Y, expected, strict=True):
+            found, right = ((to_host(b.to_dense() if isinstance(b, LowRank) else b)) for b in (y, z))
+            assert np.linalg.norm(found - right) <= tolerance * max(np.linalg.norm(right), 1e-2)
+            if isinstance(y, LowRank):
+                for X in (to_host(y.U), to_host(y.V)):
+                    assert np.linalg.norm(X.T @ X - np.eye(X.shape[1]), 2) <= tolerance
 
 
 @pytest.mark.parametrize(("rank", "steps"), [(5, 299), (70, 111)])
