@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.bench import batches, mlp_limit
-from experiments.bench.nets import DEPTH, FEATURES, Batches, on_backend, sizes, torch_step, training
+from experiments.bench.nets import DEPTH, FEATURES, Batches, Training, on_backend, sizes, torch_step, training
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
 from experiments.bench.timing import device_clock, interleaved, settle
@@ -55,11 +55,12 @@ class _Groups:
 
     def by_rank(self, width: int, rank: int) -> None:
         """Time our steps at one rank, PyTorch's and the kernels that ours needs."""
-        calls: Calls = {what: self._ours(what, width, rank) for what in ("augmented BUG", "BUG")}
+        step = self._ours("augmented BUG", width, rank)
+        calls: Calls = {"augmented BUG": step, "BUG": self._ours("BUG", width, rank)}
         calls |= self._torch("low-rank", width, rank)
         limit: Calls = {}
         if self.setting.backend.name == "numpy":
-            limit |= mlp_limit.kernels(sizes(width), rank, BATCH)
+            limit |= mlp_limit.kernels(sizes(width), rank, BATCH, step.new_columns())
         ms = self._measured(width, rank, calls | limit, 15 if rank < 100 else 7)
         self.setting.say(f"\n{_work(width, rank)}")
         for ours, goals in GOALS.items():
@@ -94,7 +95,7 @@ class _Groups:
             goal = NARROW_GOAL if against == "PyTorch, dense" and not self.setting.quick else None
             self._compare(_work(width, rank), "augmented BUG", ms, against, goal)
 
-    def _ours(self, what: str, width: int, rank: int) -> Callable[[], Any]:
+    def _ours(self, what: str, width: int, rank: int) -> Training:
         return training(what, width, rank, self.data, self.setting.backend)
 
     def _torch(self, what: str, width: int, rank: int) -> Calls:
