@@ -12,6 +12,7 @@ from typing import Any
 
 from experiments import (
     adam_mlp,
+    benchmarks,
     bounds,
     cifar,
     convergence,
@@ -230,6 +231,14 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 scaling.FULL,
                 seconds=(5, 240),
                 version=2,
+            ),
+            Experiment(
+                "benchmarks",
+                "all benchmarks: ours over PyTorch and over the limit, with goals",
+                benchmarks.run,
+                benchmarks.QUICK,
+                benchmarks.FULL,
+                seconds=(30, 480),
             ),
             Experiment(
                 "net-scaling",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from paper_figures import (
+    fig_benchmarks,
     fig_bounds,
     fig_cifar,
     fig_decay,
@@ -63,6 +64,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             fig_exactness,
             fig_scaling,
             fig_net_scaling,
+            fig_benchmarks,
             fig_tolerance,
             fig_work_precision,
             fig_timing,

@@ -65,6 +65,15 @@ def test_some_ranks_of_the_wide_net_alone():
     assert {row["rank"] for row in bench.rows} == {4}
 
 
+def test_negligible_innovation_is_left_out_where_the_rank_exceeds_the_batch():
+    bench = mlp.run(said(ranks=(8,))[0])
+    losses = {row["what"]: row["loss"] for row in bench.rows if row["loss"] is not None}
+    assert list(losses) == ["loss, augmented BUG", "loss, without the negligible"]
+    ratio = bench.ratios[-1]
+    assert ratio.ratio == losses["loss, without the negligible"] / losses["loss, augmented BUG"]
+    assert "without the negligible" in {row["what"] for row in bench.rows}
+
+
 def test_goals_are_for_the_full_sizes(monkeypatch):
     monkeypatch.setattr(mlp, "_WIDTH", 24)
     assert [x.goal for x in mlp.run(said(ranks=(5,), torch=False)[0]).ratios] == [None]
@@ -167,7 +176,7 @@ def test_one_pass_of_pytorch_has_the_gradients_for_k_and_l(torch):
 
 
 def test_the_limit_of_a_wide_step_can_be_timed_also_beyond_the_batch():
-    for rank, new in ((2, (2, 1)), (5, (4, 3)), (9, (1, 0))):
+    for rank, new in ((2, (2, 1)), (5, (4, 3)), (9, (1, 2))):
         kernels = mlp_limit.kernels(SIZES, rank, 4, 2 * [new])
         assert list(kernels) == ["passes", "complements", "cores", "updates"]
         for kernel in kernels.values():

@@ -6,10 +6,13 @@ import difflib
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from experiments import tables
 from experiments.bench import inference, integrators, lenet5, memory, mlp, orthonormal, ratios, scaling
+from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
 from experiments.bench.timing import one_thread, threads
 
@@ -54,22 +57,32 @@ def chosen(names: Sequence[str]) -> list[str]:
 
 
 def run(names: Sequence[str], setting: Setting, out: Path) -> None:
-    """Run the benchmarks; write NAME.csv with all medians, and ratios.csv with what they say."""
+    """Run the benchmarks; write NAME.csv with all medians, ratios.csv with what they say, and report.txt."""
     out.mkdir(parents=True, exist_ok=True)
-    if setting.torch:
-        torch = importlib.import_module("torch")
-        torch.set_num_threads(threads()[0] or 1)  # as many as our BLAS
-        setting.say(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
-    setting.say(threads()[1])
-    found = []
-    for name in names:
-        if setting.backend.name != "numpy" and name not in ON_DEVICE:
-            setting.say(f"\n{name}: on the host")
-        with one_thread(setting.say) if name in ONE_THREAD else nullcontext():
-            bench = BENCHES[name](setting)
-        tables.write(out / f"{name}.csv", bench.rows)
-        found += list(bench.ratios)
-    if found:
-        tables.write(out / "ratios.csv", ratios.rows(found))
-        setting.say("\n" + ratios.markdown(found))
-    setting.say(f"\n{out}: " + ", ".join(f"{name}.csv" for name in [*names, *(["ratios"] if found else [])]))
+    with (out / "report.txt").open("w", encoding="utf-8") as report:
+        setting = replace(setting, say=_both(setting.say, report))
+        if setting.torch:
+            torch = importlib.import_module("torch")
+            torch.set_num_threads(threads()[0] or 1)  # as many as our BLAS
+            setting.say(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+        setting.say(threads()[1])
+        found: list[Ratio] = []
+        for name in names:
+            if setting.backend.name != "numpy" and name not in ON_DEVICE:
+                setting.say(f"\n{name}: on the host")
+            with one_thread(setting.say) if name in ONE_THREAD else nullcontext():
+                bench = BENCHES[name](setting)
+            tables.write(out / f"{name}.csv", bench.rows)
+            found += list(bench.ratios)
+        if found:
+            tables.write(out / "ratios.csv", ratios.rows(found))
+            setting.say("\n" + ratios.markdown(found))
+        setting.say(f"\n{out}: " + ", ".join(f"{name}.csv" for name in [*names, *(["ratios"] if found else [])]))
+
+
+def _both(say: Callable[[str], None], file: TextIO) -> Callable[[str], None]:
+    def saying(line: str) -> None:
+        say(line)
+        print(line, file=file, flush=True)
+
+    return saying

@@ -99,6 +99,7 @@ class _Side:
         self.square = rng.standard_normal((r, r))
         self.square = self.square @ self.square.T
         self.mixing = rng.standard_normal((k, r))
+        self.lead = rng.standard_normal((r, q)) if 4 * q < r else None
         self.T, self.within, self.small = _array(rng, k, q), _array(rng, r, q), _array(rng, q, q)
         self.N, self.Q, self.projected = _empty(m, q), _empty(m, q), _empty(m, q)
         self.overlap, self.defect = _empty(r, q), _empty(q, q)
@@ -116,7 +117,11 @@ class _Side:
         else:
             np.matmul(self.U.T, self.X, out=self.inside)
             np.matmul(self.X.T, self.X, out=self.gram)
-        np.linalg.eigh(self.square)
+        if self.lead is None:
+            np.linalg.eigh(self.square)
+        else:  # few directions of many: two products find them, as a pivoted factorisation does
+            self.square @ (self.square @ self.lead)
+            np.linalg.eigh(self.lead.T @ self.lead)
         np.matmul(self.X, self.T, out=self.N)
         np.matmul(self.U, self.within, out=self.projected)
         np.subtract(self.N, self.projected, out=self.N)
