@@ -46,12 +46,12 @@ def describe(runs: Runs) -> Description:
     rows = run.table("ratios")
     with_goal = [row for row in rows if row["goal"] is not None]
     missed = [_name(row) for row in with_goal if not row["met"]]
+    named = f"; not met: {'; '.join(missed)}" if missed else ""
     caption = paragraph(
         f"""
         Time or memory of ours over that of a rival, or over the products, factorisations and elementwise passes that
         the work cannot do without, measured in the same run: medians of runs in turn. Left of the line ours is faster
-        or smaller. {len(with_goal) - len(missed)} of {len(with_goal)} goals are met
-        {"; not met: " + "; ".join(missed) if missed else ""}.
+        or smaller. {len(with_goal) - len(missed)} of {len(with_goal)} goals are met{named}.
         """
     )
     columns = {

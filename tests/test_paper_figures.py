@@ -10,12 +10,14 @@ import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
 from experiments import (
+    benchmarks,
     bounds,
     defects,
     dlrt_theorems,
@@ -28,6 +30,8 @@ from experiments import (
     tolerance,
     work_precision,
 )
+from experiments.bench import ratios
+from experiments.bench.ratios import Ratio
 from experiments.convergence import BoundViolatedError
 from experiments.convergence import Settings as ConvergenceSettings
 from experiments.mnist_mlp import Settings as TrainingSettings
@@ -53,6 +57,7 @@ SMALL = {
     ),
     "scaling": scaling.Settings((64, 256), (2, 3), 64),
     "timing": net_timing.Settings(16, 8, (2, 4), (2, 5), 20, 10, 2, torch=False, memory=False),
+    "benchmarks": benchmarks.Settings(("orthonormal",), small=True, torch=False),
     "net-scaling": net_scaling.Settings(16, 2, 4, (2, 3), (8, 16), (2, 4), 8, 2, torch=False, memory=False),
     "bounds": bounds.Settings(eps=(1e-3, 1e-2), h=(1e-1, 5e-2), theta=(1e-6, 1e-2), sigma=(1e-1, 1e-12), fine_h=1e-2),
     "defects": defects.Settings(epochs=2),
@@ -249,7 +254,10 @@ def test_the_overview_is_drawn_when_named(matplotlib, no_computing, results, tmp
     assert (tmp_path / "overview.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize(("name", "size"), [("net_scaling", 10_000), ("scaling", 20_000), ("work_precision", 20_000)])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("benchmarks", 5_000), ("net_scaling", 10_000), ("scaling", 20_000), ("work_precision", 20_000)],
+)
 def test_figures_of_measurements_are_drawn_when_named(name, size, matplotlib, no_computing, results, tmp_path):
     assert draw(results, tmp_path, name) == 0
     assert (tmp_path / f"fig_{name}.png").stat().st_size > size
@@ -360,6 +368,17 @@ def test_published_times_are_compared_by_their_ratio_to_dense(results):
     assert {row["published"] for row in rows} == {0.32, None}  # no rank of the small run is one of the paper's
     (even, inferred) = [c for c in description.comparisons if "as slow as dense" in c.what]
     assert (even.published, inferred.published) == ("131", "2178")
+
+
+def test_benchmarks_name_the_goals_that_are_not_met(tmp_path):
+    """A goal met, a goal missed, and a comparison without one."""
+    run = SimpleNamespace(table=lambda name: tables.read(tmp_path / f"{name}.csv"))
+    found = [Ratio("work", "BUG", 1.0, "the limit", 2.0, goal) for goal in (0.5, 0.4, None)]
+    tables.write(tmp_path / "ratios.csv", ratios.rows(found))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("paper_figures.fig_benchmarks.run_settings", lambda run: {})
+        caption = FIGURES["fig_benchmarks"].describe({"benchmarks": run}).caption
+    assert caption.endswith("1 of 2 goals are met; not met: work: BUG, against the limit.")
 
 
 def test_an_interrupted_net_scaling_goes_on(tmp_path, monkeypatch):
