@@ -268,7 +268,11 @@ def _cut(P: Array, s: host.ndarray, Q: Array, rule: Truncation) -> tuple[Array, 
 
 
 def reorthonormalise(U: Array) -> tuple[Array, Array]:
-    """Return ``U = Q R`` for nearly orthonormal columns, by one Cholesky QR."""
+    """Return ``U = Q R`` for nearly orthonormal columns, by one Cholesky QR or the first terms of its series."""
     xp = namespace(U)
-    R = mH(xp.linalg.cholesky(mH(U) @ U))
+    G = mH(U) @ U
+    one = eye_like(U.shape[1], U)
+    if largest(G - one) * U.shape[1] <= 0.5 * math.sqrt(eps(U)):
+        return U @ (1.5 * one - 0.5 * G), 0.5 * one + 0.5 * G
+    R = mH(xp.linalg.cholesky(G))
     return U @ xp.linalg.inv(R), R

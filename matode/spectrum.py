@@ -6,7 +6,7 @@ from matode._array import Array, from_host, host, to_host
 
 __all__ = ["leading"]
 
-_SMALL = 64  # up to this size all eigenvectors cost no more
+_SMALL = 96  # up to this size all eigenvectors cost no more
 _BLOCK = 16  # pivots between two looks at what is left
 
 

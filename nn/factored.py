@@ -33,10 +33,15 @@ class _Product:
 
     def __call__(self, B: Array) -> Array:
         if B is not self.basis:
-            return self.x @ B
+            return _rows_times(self.x, B)
         if self.value is None:
-            self.value = self.x @ B
+            self.value = _rows_times(self.x, B)
         return self.value
+
+
+def _rows_times(x: Array, B: Array) -> Array:
+    """Return ``x @ B`` for thin B, in the way that is faster where the rows of x lie side by side in memory."""
+    return (B.mT @ x.mT).mT
 
 
 class Thin(NamedTuple):
@@ -149,7 +154,7 @@ def linear(x: Any, W: Any) -> Any:
 def _factored_linear(x: Array, W: LowRank) -> tuple[Array, Any]:
     if x.ndim != 2 or x.shape[1] != W.shape[1]:
         raise ValueError(f"linear (x W*): the shapes {tuple(x.shape)} and {W.shape} do not fit")
-    x_V = x @ W.V
+    x_V = _rows_times(x, W.V)
     return (W.U @ (W.S @ x_V.mT)).mT, (x, W, x_V)
 
 
@@ -157,7 +162,7 @@ def _factored_linear_vjp(delta: Array, saved: Any, wanted: tuple[bool, ...]) -> 
     x, W, x_V = saved
     dx = delta_U = None
     if wanted[0]:
-        delta_U = delta @ W.U
+        delta_U = _rows_times(delta, W.U)
         dx = (W.V @ (W.S.mT @ delta_U.mT)).mT
     return dx, Outer(delta, x, U=W.U, V=W.V, delta_U=delta_U, x_V=x_V) if wanted[1] else None
 

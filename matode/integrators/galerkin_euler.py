@@ -81,28 +81,32 @@ class Innovation(NamedTuple):
 def innovation(f: Evaluation, h: float, y: LowRank, negligible: float = 0.0) -> Innovation | None:
     """Return what ``U S + h F V`` and ``V S* + h F* U`` add to the bases of a block; None where F is not finite.
 
-    A matrix with fewer rows than 2 r in its factors is met through these rows alone.
+    A product ``delta* x`` of rows is met through these; where they are fewer than 2 r, F V is not formed either.
     """
     U, S, V = y.U, y.S, y.V
-    scale = frobenius(S) / abs(h) if h else math.inf  # the size of K and L in units of h
+    size = {"scale": frobenius(S) / abs(h) if h else math.inf, "negligible": negligible}  # of K and L in units of h
     thin = f.thin(U, V) if hasattr(f, "thin") else None
-    if thin is not None and thin.delta.shape[0] < 2 * min(S.shape) and all(X.dtype == y.dtype for X in thin):
+    if thin is not None and all(X.dtype == y.dtype for X in thin):
         d, x, d_U, x_V = thin
         if not (finite(d_U) and finite(x_V)):
             return None
         F11 = mH(d_U) @ x_V
-        U1 = complement(U, mH(d), inside=F11, mixing=x_V, scale=scale, negligible=negligible)
-        V1 = complement(V, mH(x), inside=mH(F11), mixing=d_U, scale=scale, negligible=negligible)
-        d_U1, x_V1 = mH(d @ U1), x @ V1
+        if d.shape[0] < 2 * min(S.shape):
+            U1 = complement(U, mH(d), inside=F11, mixing=x_V, **size)
+            V1 = complement(V, mH(x), inside=mH(F11), mixing=d_U, **size)
+        else:
+            U1 = complement(U, mH(d) @ x_V, inside=F11, **size)
+            V1 = complement(V, mH(x) @ d_U, inside=mH(F11), **size)
+        d_U1, x_V1 = mH(U1) @ mH(d), mH(mH(V1) @ mH(x))
         return Innovation(U1, V1, F11, mH(d_U) @ x_V1, d_U1 @ x_V, lambda: d_U1 @ x_V1)
     FV = as_dtype(f.right(V), y.dtype)
     if not finite(FV):
         return None
     F11 = mH(U) @ FV
-    U1 = complement(U, FV, inside=F11, scale=scale, negligible=negligible)
+    U1 = complement(U, FV, inside=F11, **size)
     f = foreseeing(f, U1)
     FU = as_dtype(f.left(U), y.dtype)
     if not finite(FU):
         return None
-    V1 = complement(V, FU, inside=mH(F11), scale=scale, negligible=negligible)
+    V1 = complement(V, FU, inside=mH(F11), **size)
     return Innovation(U1, V1, F11, mH(FU) @ V1, mH(U1) @ FV, lambda: as_dtype(f.galerkin(U1, V1), y.dtype))
