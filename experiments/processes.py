@@ -181,5 +181,6 @@ def _pool(tasks: Mapping[str, Task], jobs: int, reports: Path) -> Iterator[tuple
     from joblib import Parallel, delayed
 
     calls = (delayed(_in_pool)(name, task, Report(reports / name, os.getpid())) for name, task in tasks.items())
-    pool = Parallel(n_jobs=max(2, jobs), backend="loky", batch_size=1, return_as="generator_unordered")
+    processes = max(2, min(jobs, len(tasks)))  # a single one would be this process
+    pool = Parallel(n_jobs=processes, backend="loky", batch_size=1, return_as="generator_unordered")
     yield from pool(calls)
