@@ -172,6 +172,15 @@ def test_a_finished_run_is_recognised_and_not_repeated(counted, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["counted-quick"]
 
 
+def test_a_configuration_is_also_read_as_json(counted, tmp_path):
+    experiment, calls = counted
+    run = runs.execute(experiment, experiment.quick, quick=True, out=tmp_path)
+    (run.folder / "config.toml").unlink()
+    (run.folder / "config.json").write_text(json.dumps(run.config))
+    assert runs.execute(experiment, experiment.quick, quick=True, out=tmp_path) == run
+    assert len(calls) == 1
+
+
 def test_results_of_an_older_version_do_not_count(counted, tmp_path):
     experiment, calls = counted
     runs.execute(experiment, experiment.quick, quick=True, out=tmp_path)

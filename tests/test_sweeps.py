@@ -67,6 +67,14 @@ def test_every_preset_comes_back_from_its_file(name, quick, tmp_path):
     assert toml.read(tmp_path / "config.toml")["settings"] == as_dict(experiment.preset(quick))
 
 
+def test_every_committed_run_can_be_repeated():
+    files = list((ROOT / "experiments" / "results").glob("*/config.toml"))
+    assert len(files) >= 10
+    for file in files:
+        stored = toml.read(file)
+        assert resolve(registry.get(stored["experiment"]), file).as_dict() == stored, file
+
+
 def test_toml_keeps_every_value(tmp_path):
     values = {
         "text": 'a "quoted" \\ line\n\tü 𝄞',
