@@ -73,7 +73,8 @@ class Counted:
 
 def _evaluation(value: Any, block: Block, i: int) -> Evaluation:
     if isinstance(value, LowRank) and isinstance(block, LowRank) and value.shape == block.shape:
-        if type(value.head) is type(block.head) and value.dtype == block.dtype:
+        head, own = value.head, block.head
+        if type(head) is type(own) and head.dtype == own.dtype:
             return value
     shape = tuple(block.shape)
     where = f"F(t, Y) of block {i}"

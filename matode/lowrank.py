@@ -262,24 +262,28 @@ class LowRank(Lazy):
 
     def right(self, V: Array) -> Array:
         """Return ``Y @ V`` as a dense (m, k) array, for a thin ``V`` of shape (n, k)."""
-        Y, V = self._promoted(V)
+        Y = self
+        if V.dtype != self.head.dtype:
+            Y, V = self._promoted(V)
         return right_product(Y._terms, V, Y.products)
 
     def left(self, U: Array) -> Array:
         """Return ``Y* @ U`` as a dense (n, k) array, for a thin ``U`` of shape (m, k)."""
-        Y, U = self._promoted(U)
+        Y = self
+        if U.dtype != self.head.dtype:
+            Y, U = self._promoted(U)
         return left_product(Y._terms, U, Y.products)
 
     def galerkin(self, U: Array, V: Array) -> Array:
         """Return ``U* @ Y @ V``, (k, l)."""
-        Y, U = self._promoted(U)
-        Y, V = Y._promoted(V)
+        Y = self
+        if not U.dtype == V.dtype == self.head.dtype:
+            Y, U = self._promoted(U)
+            Y, V = Y._promoted(V)
         return galerkin_product(Y._terms, U, V, Y.products)
 
     def _promoted(self, X: Array) -> tuple[LowRank, Array]:
         """Return the value and X in the dtype that products of the two have: not every library promotes by itself."""
-        if self.head.dtype == X.dtype:
-            return self, X
         dtype = namespace(X, self.head).result_type(X, self.head)
         return (self if self.dtype == dtype else self.astype(dtype)), as_dtype(X, dtype)
 
@@ -401,7 +405,8 @@ class LowRank(Lazy):
         if isinstance(other, LowRank):
             if other.shape != self.shape:
                 raise ValueError(f"cannot add low-rank matrices of shapes {self.shape} and {other.shape}")
-            a, b = _promoted(self, other)
+            x, y = self.head, other.head
+            a, b = (self, other) if type(x) is type(y) and x.dtype == y.dtype else _promoted(self, other)
             return _made(a._terms + b._terms, a.products or b.products)
         return super().__add__(other)
 
@@ -437,9 +442,6 @@ def _made(terms: tuple[Term, ...], products: Products | None, Y: LowRank | None 
 
 def _promoted(Y: LowRank, Z: LowRank) -> tuple[LowRank, LowRank]:
     """Return both with the dtype that they share."""
-    y, z = Y.head, Z.head
-    if type(y) is type(z) and y.dtype == z.dtype:
-        return Y, Z
     dtype = namespace(Y.head, Z.head).result_type(Y.dtype, Z.dtype)
     return Y if Y.dtype == dtype else Y.astype(dtype), Z if Z.dtype == dtype else Z.astype(dtype)
 

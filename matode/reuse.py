@@ -201,7 +201,8 @@ class Products:
         contents = known.contents()
         if parts is None:
             return apply(known.adjoint(A, contents), whole(X))
-        return self._image(A, X, star, known, contents)
+        Z = self._memo.get((known.name, contents, star, place))
+        return self._image(A, X, star, known, contents) if Z is None else Z
 
     def _image(self, A: Any, X: Any, star: bool, known: _HostMatrix, contents: Hashable) -> Any:
         key = (known.name, contents, star, id(X))

@@ -21,7 +21,6 @@ from matode.reuse import Products, whole
 __all__ = [
     "Term",
     "checked",
-    "core_product",
     "core_times",
     "galerkin_product",
     "kron",
@@ -67,7 +66,9 @@ def right_product(terms: Sequence[Term], X: Array, products: Products | None) ->
         if moved is None:
             known.append(_fixed("right", term, (X,), products))
             continue
-        core = core_product(S, products.gram(V, X))
+        core = products.gram(V, X)
+        if S is not None:
+            core = S if core is None else S @ core
         if core is None:
             known.append(whole(U))
         else:
@@ -85,7 +86,9 @@ def left_product(terms: Sequence[Term], X: Array, products: Products | None) -> 
         if moved is None:
             known.append(_fixed("left", term, (X,), products))
             continue
-        core = core_product(None if S is None else mH(S), products.gram(U, X))
+        core = products.gram(U, X)
+        if S is not None:
+            core = mH(S) if core is None else mH(S) @ core
         if core is None:
             known.append(whole(V))
         else:
@@ -104,13 +107,15 @@ def galerkin_product(terms: Sequence[Term], W: Array, X: Array, products: Produc
             known.append(_fixed("galerkin", term, (W, X), products))
             continue
         outer, inner = products.gram(W, U), products.gram(V, X)
-        core = core_product(outer, core_product(S, inner))
-        if core is None:
-            known.append(eye_like(X.shape[1], X))
-        elif core is outer or core is inner or core is S:
-            known.append(core)
-        else:
+        core = inner if S is None else S if inner is None else S @ inner
+        if outer is not None and core is not None:
+            made = accumulated(made, outer @ core)
+        elif core is not None and core is not S and core is not inner:
             made = accumulated(made, core)
+        elif core is None and outer is None:
+            known.append(eye_like(X.shape[1], X))
+        else:
+            known.append(outer if core is None else core)
     return total(known, made)
 
 
@@ -148,11 +153,6 @@ def of_one_dtype(U: Array, S: Array | None, V: Array, products: Products | None)
         return Term(U, S, V, products)
     dtype = namespace(U).result_type(U, V) if S is None else namespace(U).result_type(U, S, V)
     return Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype), products)
-
-
-def core_product(S: Array | None, X: Array | None) -> Array | None:
-    """Return ``S @ X``, where None is the identity."""
-    return X if S is None else S if X is None else S @ X
 
 
 def core_times(S: Array | None, X: Array) -> Array:
