@@ -151,24 +151,22 @@ class LowRank(Lazy):
         U, V, P, Q = (_haar(rng, k, rank, backend, dtype) for k in (m, n, rank, rank))
         return cls(U, (P * from_host(s, P, P.dtype)[None, :]) @ mH(Q), V)
 
-    @property
+    @cached_property
     def _plain(self) -> tuple[Term, ...]:
-        """The terms with arrays for factors."""
-        if self.products is None:
-            return self._terms
-        return tuple([Term(whole(U), S, whole(V), P) for U, S, V, P in self._terms])
+        """The terms with arrays for factors, and nothing in front of them."""
+        return tuple([term.plain() for term in self._terms])
 
     @property
     def _joined(self) -> Term:
         """The factors, put side by side where the value is a sum."""
-        if len(self._terms) == 1 and self._terms[0].S is not None:
+        if len(self._terms) == 1 and self._plain[0].S is not None:
             return self._plain[0]
         return self._side_by_side
 
     @cached_property
     def _side_by_side(self) -> Term:
         if len(self._terms) == 1:
-            U, _, V, products = self._plain[0]
+            U, _, V, products, _ = self._plain[0]
             return Term(U, eye_like(U.shape[1], U), V, products)
         xp, terms = namespace(self.head), self._plain
         cores = [eye_like(t.U.shape[1], t.U) if t.S is None else t.S for t in terms]
@@ -233,7 +231,7 @@ class LowRank(Lazy):
     @property
     def mH(self) -> LowRank:
         """The conjugate transpose."""
-        return LowRank._of(*(Term(V, None if S is None else mH(S), U, P) for U, S, V, P in self._plain))
+        return LowRank._of(*(Term(V, None if S is None else mH(S), U, P) for U, S, V, P, _ in self._plain))
 
     @property
     def mT(self) -> LowRank:
@@ -248,7 +246,7 @@ class LowRank(Lazy):
             return self
         xp = namespace(self.head)
         return LowRank._of(
-            *(Term(xp.conj(U), None if S is None else xp.conj(S), xp.conj(V)) for U, S, V, _ in self._plain)
+            *(Term(xp.conj(U), None if S is None else xp.conj(S), xp.conj(V)) for U, S, V, _, _ in self._plain)
         )
 
     def astype(self, dtype: Any) -> LowRank:
@@ -256,7 +254,7 @@ class LowRank(Lazy):
         return LowRank._of(
             *(
                 Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype))
-                for U, S, V, _ in self._plain
+                for U, S, V, _, _ in self._plain
             )
         )
 
@@ -347,10 +345,11 @@ class LowRank(Lazy):
     def _scaled(self, c: Any) -> LowRank:
         if is_array(c):  # a 0-d array stays on its device; a real one must not widen the factors
             c = as_dtype(c, namespace(c).result_type(c, self.head) if is_complex(c) else self.dtype)
+        elif isinstance(c, int | float) or is_complex(self.head):
+            return _made(tuple([Term(U, S, V, P, c * k) for U, S, V, P, k in self._terms]), self.products)
         terms = []
-        for U, S, V, P in self._terms:
-            S = c * (eye_like(U.shape[1], self.head) if S is None else S)
-            terms.append(Term(U, S, V, P) if S.dtype == U.dtype else of_one_dtype(whole(U), S, whole(V), P))
+        for U, S, V, P, _ in self._plain:
+            terms.append(of_one_dtype(U, c * (eye_like(U.shape[1], U) if S is None else S), V, P))
         return LowRank._of(*terms)
 
     def _multiplied_left(self, A: Any) -> LowRank:
@@ -358,38 +357,38 @@ class LowRank(Lazy):
             if isinstance(A, LowRank):
                 return A._multiplied_right(self)
             if not isinstance(A, Operator):
-                return LowRank._of(*[of_one_dtype(A.right(U), S, V, P) for U, S, V, P in self._plain])
+                return LowRank._of(*[of_one_dtype(A.right(U), S, V, P) for U, S, V, P, _ in self._plain])
             A = A.A
         terms = []
-        for U, S, V, P in self._terms:
+        for U, S, V, P, c in self._terms:
             Z = apply(A, U) if P is None else P.image(A, U)
-            terms.append(Term(Z, S, V, P) if Z.dtype == U.dtype else of_one_dtype(whole(Z), S, whole(V), P))
+            terms.append(Term(Z, S, V, P, c) if Z.dtype == U.dtype else of_one_dtype(whole(Z), S, whole(V), P, c))
         return _made(tuple(terms), self.products)
 
     def _multiplied_right(self, B: Any) -> LowRank:
         if isinstance(B, Lazy):
             if isinstance(B, LowRank):
                 self, B = _promoted(self, B)
-                U, S, V, _ = self._joined
+                U, S, V = self._joined[:3]
                 return LowRank._of(*[of_one_dtype(U, S @ times_core(mH(V) @ t.U, t.S), t.V, None) for t in B._plain])
             if not isinstance(B, Operator):
                 low = B.factors()
                 if low is not None:
                     return self._multiplied_right(low)
-                return LowRank._of(*[of_one_dtype(U, S, B.left(V), P) for U, S, V, P in self._plain])
+                return LowRank._of(*[of_one_dtype(U, S, B.left(V), P) for U, S, V, P, _ in self._plain])
             B = B.A
         terms = []
-        for U, S, V, P in self._terms:
+        for U, S, V, P, c in self._terms:
             Z = apply(adjoint(B), V) if P is None else P.image(B, V, star=True)
-            terms.append(Term(U, S, Z, P) if Z.dtype == V.dtype else of_one_dtype(whole(U), S, whole(Z), P))
+            terms.append(Term(U, S, Z, P, c) if Z.dtype == V.dtype else of_one_dtype(whole(U), S, whole(Z), P, c))
         return _made(tuple(terms), self.products)
 
     def _hadamard(self, other: Any) -> Any:
         if isinstance(other, Operator):
             other = other.A
         if isinstance(other, LowRank):
-            U, S, V, _ = self._joined
-            W, T, Z, _ = other._joined
+            U, S, V = self._joined[:3]
+            W, T, Z = other._joined[:3]
             if min(U.shape[1] * W.shape[1], V.shape[1] * Z.shape[1]) >= min(self.shape):  # wider than the matrix itself
                 return _in_unit_basis(self.to_dense() * other.to_dense())
             return LowRank(row_products(U, W), kron(S, T), row_products(V, Z))
@@ -432,7 +431,7 @@ def _in_unit_basis(A: Array) -> LowRank:
 
 def _made(terms: tuple[Term, ...], products: Products | None, Y: LowRank | None = None) -> LowRank:
     """Return a value, a new one unless it is given, made of terms that are known to be consistent."""
-    U, _, V, _ = terms[0]
+    U, V = terms[0].U, terms[0].V
     Y = _new(LowRank) if Y is None else Y
     fields = Y.__dict__
     fields["_terms"], fields["products"] = terms, products

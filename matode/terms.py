@@ -33,95 +33,104 @@ __all__ = [
 
 
 class Term(NamedTuple):
-    """One product U S V*; S is None for the identity.
+    """One product ``scale U S V*``; S is None for the identity.
 
-    ``products`` marks what comes from a matrix that a step moves: other terms are fixed as a whole.
+    ``products`` marks what comes from a matrix that a step moves: other terms are fixed, but for their scale.
     """
 
     U: Array
     S: Array | None
     V: Array
     products: Products | None = None
+    scale: complex = 1.0
+
+    def plain(self) -> Term:
+        """Return the same product with arrays for factors, and nothing in front of them."""
+        U, S, V = whole(self.U), self.S, whole(self.V)
+        if self.scale != 1.0:
+            S = self.scale * (eye_like(U.shape[1], U) if S is None else S)
+        return Term(U, S, V, self.products)
 
     def right(self, X: Array) -> Array:
-        """Return ``U S V* X``."""
+        """Return ``U S V* X``, without the scale."""
         return self.U @ core_times(self.S, mH(self.V) @ X)
 
     def left(self, X: Array) -> Array:
-        """Return ``V S* U* X``."""
+        """Return ``V S* U* X``, without the scale."""
         return self.V @ core_times(None if self.S is None else mH(self.S), mH(self.U) @ X)
 
     def galerkin(self, W: Array, X: Array) -> Array:
-        """Return ``W* U S V* X``."""
+        """Return ``W* U S V* X``, without the scale."""
         return (mH(W) @ self.U) @ core_times(self.S, mH(self.V) @ X)
 
 
 def right_product(terms: Sequence[Term], X: Array, products: Products | None) -> Array:
     """Return the sum of the terms times X, with what ``products`` remembers."""
-    if products is None:
-        return total([term.right(X) for term in terms])
     made, known = None, []
     for term in terms:
-        U, S, V, moved = term
-        if moved is None:
-            known.append(_fixed("right", term, (X,), products))
-            continue
-        core = products.gram(V, X)
-        if S is not None:
-            core = S if core is None else S @ core
-        if core is None:
-            known.append(whole(U))
+        U, S, V, moved, c = term
+        if moved is None or products is None:
+            Z, core = _acted("right", term, (X,), products), None
         else:
-            made = accumulated(made, whole(U) @ core)
+            Z, core = whole(U), products.gram(V, X)
+            if S is not None:
+                core = S if core is None else S @ core
+        if core is not None:
+            made = accumulated(made, Z @ (core if c == 1.0 else c * core))
+        elif c == 1.0:
+            known.append(Z)
+        else:
+            made = accumulated(made, c * Z)
     return total(known, made)
 
 
 def left_product(terms: Sequence[Term], X: Array, products: Products | None) -> Array:
     """Return the conjugate transpose of the sum of the terms times X, with what ``products`` remembers."""
-    if products is None:
-        return total([term.left(X) for term in terms])
     made, known = None, []
     for term in terms:
-        U, S, V, moved = term
-        if moved is None:
-            known.append(_fixed("left", term, (X,), products))
-            continue
-        core = products.gram(U, X)
-        if S is not None:
-            core = mH(S) if core is None else mH(S) @ core
-        if core is None:
-            known.append(whole(V))
+        U, S, V, moved, c = term
+        if moved is None or products is None:
+            Z, core = _acted("left", term, (X,), products), None
         else:
-            made = accumulated(made, whole(V) @ core)
+            Z, core = whole(V), products.gram(U, X)
+            if S is not None:
+                core = mH(S) if core is None else mH(S) @ core
+        c = c.conjugate()
+        if core is not None:
+            made = accumulated(made, Z @ (core if c == 1.0 else c * core))
+        elif c == 1.0:
+            known.append(Z)
+        else:
+            made = accumulated(made, c * Z)
     return total(known, made)
 
 
 def galerkin_product(terms: Sequence[Term], W: Array, X: Array, products: Products | None) -> Array:
     """Return ``W*`` times the sum of the terms times X, with what ``products`` remembers."""
-    if products is None:
-        return total([term.galerkin(W, X) for term in terms])
     made, known = None, []
     for term in terms:
-        U, S, V, moved = term
-        if moved is None:
-            known.append(_fixed("galerkin", term, (W, X), products))
-            continue
-        outer, inner = products.gram(W, U), products.gram(V, X)
-        core = inner if S is None else S if inner is None else S @ inner
-        if outer is not None and core is not None:
-            made = accumulated(made, outer @ core)
-        elif core is not None and core is not S and core is not inner:
-            made = accumulated(made, core)
-        elif core is None and outer is None:
-            known.append(eye_like(X.shape[1], X))
+        U, S, V, moved, c = term
+        if moved is None or products is None:
+            core = _acted("galerkin", term, (W, X), products)
         else:
-            known.append(outer if core is None else core)
+            outer, inner = products.gram(W, U), products.gram(V, X)
+            core = inner if S is None else S if inner is None else S @ inner
+            if outer is not None:
+                core = outer if core is None else outer @ core
+            elif core is None:
+                core = eye_like(X.shape[1], X)
+        if c == 1.0:
+            known.append(core)
+        else:
+            made = accumulated(made, c * core)
     return total(known, made)
 
 
-def _fixed(action: str, term: Term, thin: tuple[Array, ...], products: Products) -> Array:
-    """Return what a term that is fixed as a whole makes of thin matrices, formed once."""
-    U, S, V, _ = term
+def _acted(action: str, term: Term, thin: tuple[Array, ...], products: Products | None) -> Array:
+    """Return what a term that is fixed, but for its scale, makes of thin matrices: formed once in a step."""
+    if products is None:
+        return getattr(term, action)(*thin)
+    U, S, V = term[:3]
     key = (action, id(U), id(S), id(V), *map(id, thin))
     found = products.recall(key)
     if found is None:
@@ -147,12 +156,12 @@ def checked(U: Array, S: Array | None, V: Array) -> Term:
     return of_one_dtype(U, S, V, None)
 
 
-def of_one_dtype(U: Array, S: Array | None, V: Array, products: Products | None) -> Term:
+def of_one_dtype(U: Array, S: Array | None, V: Array, products: Products | None, scale: complex = 1.0) -> Term:
     """Return the term with one dtype."""
     if U.dtype == V.dtype and (S is None or S.dtype == U.dtype):
-        return Term(U, S, V, products)
+        return Term(U, S, V, products, scale)
     dtype = namespace(U).result_type(U, V) if S is None else namespace(U).result_type(U, S, V)
-    return Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype), products)
+    return Term(as_dtype(U, dtype), None if S is None else as_dtype(S, dtype), as_dtype(V, dtype), products, scale)
 
 
 def core_times(S: Array | None, X: Array) -> Array:

@@ -54,11 +54,13 @@ def test_reusing_agrees_with_the_plain_path(backend, integrator, dtype):
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("integrator", [AugmentedBUG, MidpointBUG])
 def test_a_field_may_look_into_what_it_makes(backend, integrator, dtype):
-    A, Y0 = _operator(backend, dtype), LowRank.random((18, 18), 4, rng=3, dtype=dtype, backend=backend)
+    A = _operator(backend, dtype)
+    Y0, C = (LowRank.random((18, 18), 4, rng=k, dtype=dtype, backend=backend) for k in (3, 4))
+    c = 0.5 if dtype == "float64" else 0.5 - 0.25j
 
-    def F(t, Y):  # images of extended bases are joined where their entries are asked for
-        X = A @ Y
-        return LowRank(X.U, X.S, X.V) + (A @ X) @ A - 0.5 * (X @ A).mH.mH + X.to_dense() @ Y
+    def F(t, Y):  # images of extended bases are joined where their entries are asked for, and numbers multiplied out
+        X = c * (A @ Y)
+        return LowRank(X.U, X.S, X.V) + (A @ X) @ A - 0.5 * (X @ A).mH.mH + X.to_dense() @ Y + c * Y + (1 + t) * (c * C)
 
     method = integrator(truncation=Rank(4))
     reused, plain = (method.step(UserField(f), 0.3, 0.02, (Y0,)).Y[0] for f in (F, _plain(F)))
