@@ -174,7 +174,8 @@ def _inner(U: Array, A: Any, y: LowRank) -> Array:
     """Return ``U* A U``; None for A is zero."""
     if A is None:
         return zeros_like_shape((U.shape[1], U.shape[1]), U)
-    return mH(U) @ as_dtype(apply(A, U) if y.products is None else y.products.image(A, U), U.dtype)
+    products = y.products
+    return as_dtype(mH(U) @ apply(A, U) if products is None else products.gram(U, products.image(A, U)), U.dtype)
 
 
 def _bases(Y: Sequence[Block]) -> list[_Bases | None]:
