@@ -170,3 +170,48 @@ def test_reorthonormalise_keeps_the_product(backend, drift):
     Q, R = (to_host(X) for X in linalg.reorthonormalise(send(backend, U)))
     assert np.linalg.norm(Q.conj().T @ Q - np.eye(5)) <= 1e-14
     assert np.linalg.norm(Q @ R - U) <= 1e-14
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("rows", [None, 4])
+@pytest.mark.parametrize("large", [True, False])
+def test_complement_of_a_small_part_of_something_large(backend, case, dtype, rows, large):
+    """What is known of X beside X itself saves work, and changes only what is rounding of the whole."""
+    rng = np.random.default_rng(8)
+    U = _basis(rng, 60, 6, dtype)
+    X = _columns(case, U, 6 if rows is None else rows, rng)[0].astype(dtype)
+    mixing = None if rows is None else rng.standard_normal((rows, 6)).astype(dtype)
+    whole = X if mixing is None else X @ mixing
+    inside, scale = U.conj().T @ whole, (1e4 if dtype == "float32" else 1e9) * np.linalg.norm(X) * large
+    given = [None if A is None else send(backend, A) for A in (inside, mixing)]
+    known = linalg.complement(send(backend, U), send(backend, X), inside=given[0], mixing=given[1], scale=scale)
+    assert_at_home(known, backend, dtype)
+    W, X = to_host(known), whole
+    Q = np.concatenate([U, W], axis=1)
+    assert np.linalg.norm(Q.conj().T @ Q - np.eye(Q.shape[1])) <= TOLERANCE[dtype] * 10
+    lost = np.linalg.norm(X - Q @ (Q.conj().T @ X))
+    floor = 2 * np.sqrt(6) * np.finfo(dtype).eps * max(scale, np.linalg.norm(X))
+    assert lost <= np.sqrt(6) * floor
+    plain = to_host(linalg.complement(send(backend, U), send(backend, X), scale=scale))
+    s = np.linalg.svd(X - U @ (U.conj().T @ X), compute_uv=False)
+    assert plain.shape[1] == W.shape[1] == (s > floor).sum()
+    assert np.linalg.norm(plain - W @ (W.conj().T @ plain)) <= 1e-2
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("negligible", [1e-3, 0.03, 0.35])
+def test_complement_drops_no_more_than_it_may_on_purpose(backend, dtype, negligible):
+    rng = np.random.default_rng(9)
+    U = _basis(rng, 70, 5, dtype)
+    sizes = np.array([1.0, 0.8, 0.6, 0.5, 0.4, 0.02, 0.02, 5e-4])
+    X = ((_basis(rng, 70, 8, dtype) * sizes) @ _basis(rng, 8, 8, dtype).conj().T).astype(dtype)
+    N = X - U @ (U.conj().T @ X)
+    s = np.linalg.svd(N, compute_uv=False)
+    tails = np.sqrt(np.append(np.cumsum(s[::-1] ** 2)[::-1], 0))
+    expected = int((tails > negligible * tails[0]).sum())
+    for inside in (None, send(backend, U.conj().T @ X)):
+        W = to_host(linalg.complement(send(backend, U), send(backend, X), inside=inside, negligible=negligible))
+        assert W.shape[1] == expected
+        lost = np.linalg.norm(N - W @ (W.conj().T @ N))
+        assert tails[expected] * (1 - 1e-3) <= lost <= negligible * np.linalg.norm(N)
