@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import matode
 from matode import BUG, INTEGRATORS, AugmentedBUG, LowRank, Relative, State, euler, problems, rk4
 from matode._array import Backend, mH, to_host
+from matode.evaluations import DenseEvaluation
 from matode.field import Counted, UserField
 from matode.testing import CATALOGUE_CLAIMS
 from tests.backends import assert_at_home, send
@@ -105,6 +106,47 @@ def test_one_evaluation_equals_the_textbook_with_three(backend, dtype):
     U, S, V = _textbook_dlrt(F, 0.4, 0.05, *(to_host(X) for X in (Y0.U, Y0.S, Y0.V)))
     expected = U @ S @ V.conj().T
     assert np.linalg.norm(to_host(Y1.to_dense()) - expected) <= 1e-14 * np.linalg.norm(expected) * 13
+
+
+class _Foreseeing(DenseEvaluation):
+    """A matrix that notes what it is asked for, and knows the columns that it was told of."""
+
+    def __init__(self, array):
+        super().__init__(array)
+        self.log, self.U1 = [], None
+
+    def right(self, V):
+        self.log.append("F V")
+        return super().right(V)
+
+    def foreseeing(self, U1):
+        self.log.append("U1")
+        self.U1 = U1
+        return self
+
+    def left(self, U):
+        self.log.append("F* U")
+        return super().left(U)
+
+    def galerkin(self, U, V):
+        self.log.append("U1* F V1" if U is self.U1 else "U* F V")
+        return mH(U) @ (self.sample @ V)
+
+
+@pytest.mark.parametrize("substep", [euler, rk4])
+def test_an_evaluation_is_told_of_the_new_columns_before_the_l_step(substep):
+    """It could form F* [U, U1] at once; whether it does changes nothing."""
+    plain, seen = _bilinear((12, 10), 2, "float64", NUMPY), []
+
+    def field(t, Y):
+        seen.append(_Foreseeing(plain(t, Y)[0].full()))
+        return (seen[-1],)
+
+    Y0 = LowRank.random((12, 10), 2, rng=2)
+    method = AugmentedBUG(substep)
+    Y1, expected = (method.step(F, 0.0, 0.01, (Y0,)).Y[0].to_dense() for F in (field, plain))
+    np.testing.assert_allclose(Y1, expected, rtol=1e-12, atol=1e-13)
+    assert seen[0].log == ["F V", "U1", "F* U", "U1* F V1"]
 
 
 @pytest.mark.parametrize(("substep", "stages"), [(euler, 1), (rk4, 4)])
