@@ -165,7 +165,7 @@ def _prepare(folder: Path, config: Config, wanted: Sequence[Point]) -> None:
     values = config.as_dict()
     stored = runs.read_config(folder)
     if stored is not None:
-        grid, old = values["grid"], stored["grid"]
+        grid, old = values["grid"], stored.get("grid", {})
         found = runs.differences(*(_without(both, {*grid, *old}) for both in (stored, values)))
         found += [f"{key} in the grid, which was not" for key in grid if key not in old]
         found += [f"{key} not in the grid, which was" for key in old if key not in grid]

@@ -20,7 +20,7 @@ from experiments.settings import SettingError, as_dict, override, replaced
 from tests.tiny_experiment import TINY, Settings
 
 ROOT = Path(__file__).parent.parent
-COLUMNS = ["factor", "seeds", "setting", "seed", "x"]
+COLUMNS = ["factor", "seeds", "setting", "seed", "x", "threads"]
 
 
 @pytest.fixture(autouse=True)
@@ -273,6 +273,7 @@ def test_parts_in_two_processes_make_the_same_tables(tmp_path, monkeypatch):
         (folder.parent / ".draft-of-a-process-that-was-killed").mkdir()
         yield from original(tasks, jobs, folder)
 
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")  # told otherwise, each process has not one thread
     original, pools = processes._pool, []
     monkeypatch.setattr(processes, "_pool", pool)
     settings = Settings(names=("b", "a"), seeds=(3, 0, 2), factor=0.1)
@@ -281,6 +282,7 @@ def test_parts_in_two_processes_make_the_same_tables(tmp_path, monkeypatch):
     shared = runs.execute(TINY, settings, out=tmp_path / "2", jobs=2)
     assert pools == [(["a-0", "a-2", "a-3", "b-0", "b-2", "b-3"], 2)]
     assert alone.tables() == shared.tables() == ["epochs", "total"]
+    assert {row["threads"] for row in shared.table("epochs")} == {3}
     for name in ("config.toml", "epochs.csv", "total.csv"):
         assert (alone.folder / name).read_bytes() == (shared.folder / name).read_bytes()
     assert sorted(os.listdir(shared.folder)) == sorted(os.listdir(alone.folder))

@@ -47,7 +47,8 @@ def _part(settings, name, seed, progress):
     time.sleep(settings.pause)
     if seed == 1:
         _trouble(settings.trouble)
-    return [{"x": settings.factor * seed + k / 3} for k in range(2)]
+    threads = os.environ["OPENBLAS_NUM_THREADS"]  # which the library reads when the process begins
+    return [{"x": settings.factor * seed + k / 3, "threads": threads} for k in range(2)]
 
 
 def _trouble(kind):
