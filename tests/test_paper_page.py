@@ -170,7 +170,7 @@ def two_figures(monkeypatch):
     return SimpleNamespace(drawn=drawn, executed=executed)
 
 
-@pytest.mark.parametrize(("terminal", "answer", "run"), [(False, "", False), (True, "n", False), (True, "y", True)])
+@pytest.mark.parametrize(("terminal", "answer", "run"), [(False, "y", False), (True, "n", False), (True, "y", True)])
 def test_full_runs_are_made_after_asking_only(terminal, answer, run, two_figures, tmp_path, monkeypatch, capsys):
     made("standard", tmp_path, False)
     monkeypatch.setattr(cli.sys, "stdin", SimpleNamespace(isatty=lambda: terminal))
