@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from paper_figures import output, paper_rows
 from paper_figures.paper_rows import Judged
+from paper_figures.verdicts import Status
 
 __all__ = ["write"]
 
@@ -32,6 +34,7 @@ h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; }
 h2 { font-size: 1.3rem; line-height: 1.3; margin: 0 0 .8rem; }
 p { margin: .6rem 0; }
 section { border-top: 1px solid var(--line); margin-top: 2.75rem; padding-top: 1.75rem; }
+nav { margin-top: 2.75rem; }
 nav ol { margin: .8rem 0 0; padding-left: 1.3rem; }
 a { color: inherit; text-underline-offset: .15em; text-decoration-color: var(--soft); }
 figure { margin: 0; }
@@ -113,9 +116,21 @@ def _paper(rows: Sequence[Judged], sections: Mapping[str, Any]) -> str:
 <h2>What the DLRT paper reports, and what is found here</h2>
 <p>Schotthoefer, Zangrando, Kusch, Ceruti and Tudisco, Low-rank lottery tickets, NeurIPS 2022 (arXiv:2205.13571), with
 what its public repositories add. Each verdict follows from numbers and a threshold, which the sections state. A row
-of the public codes' defects is reproduced where our numbers show the defect.</p>
+of the public codes' defects is reproduced where our numbers show the defect. Of {len(rows)} rows, {_counted(rows)}.</p>
 {_table("wide paper", ("", "published", "ours", "verdict", "section"), body)}
 </section>"""
+
+
+def _counted(rows: Sequence[Judged]) -> str:
+    """Say how many rows have which verdict."""
+    counts = Counter(judged.verdict.status for judged in rows)
+    return ", ".join(
+        f'{counts[status]} <span class="{_kind(status)}">{status}</span>' for status in Status if counts[status]
+    )
+
+
+def _kind(status: str) -> str:
+    return status.replace(" ", "-")
 
 
 def _paper_row(judged: Judged, sections: Mapping[str, Any]) -> str:
@@ -148,9 +163,8 @@ def _row(first: str, **cells: str) -> str:
 
 def _verdict(status: str, why: str, quick: bool) -> str:
     """Return the word in its colour, and the reason below it."""
-    kind = status.replace(" ", "-")
     small = " (quick settings)" if quick else ""
-    return f'<span class="{kind}">{_text(status)}</span>{small}<br><span class="why">{_text(why)}</span>'
+    return f'<span class="{_kind(status)}">{_text(status)}</span>{small}<br><span class="why">{_text(why)}</span>'
 
 
 def _section(name: str, section: Mapping[str, Any]) -> str:

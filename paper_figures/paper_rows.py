@@ -365,7 +365,7 @@ def _judged(row: PaperRow, found: Sequence[tuple[str, Mapping[str, Any]]]) -> Ju
     if not found:
         return Judged(row, _unknown(row), (), "", False)
     given = [Verdict(Status(c["verdict"]["status"]), c["verdict"]["why"]) for _, c in found]
-    ours = [c["ours"] if len(found) == 1 else f"{c['what']}: {c['ours']}" for _, c in found if c["ours"]]
+    ours = [f"{c['what']}: {c['ours']}" for _, c in found if c["ours"]]
     return Judged(row, verdicts.overall(given), ours, found[0][0], any(c["quick"] for _, c in found))
 
 

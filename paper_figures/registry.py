@@ -45,6 +45,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
     {
         module.FIGURE.name: module.FIGURE
         for module in (
+            fig_timing,
             fig_rank_evolution,
             fig_tau,
             fig_decay,
@@ -67,7 +68,6 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             fig_benchmarks,
             fig_tolerance,
             fig_work_precision,
-            fig_timing,
             fig_training,
             fig_ranks,
             fig_published_defect,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,13 +104,19 @@ def test_every_row_of_the_paper_is_on_the_page_with_a_verdict(tmp_path, monkeypa
     lines = re.findall(r"<tr><td>.*?</tr>", table, flags=re.DOTALL)
     assert len(lines) == len(ROWS)
     words = "|".join(Status)
-    assert all(len(re.findall(rf'<span class="[a-z-]+">({words})</span>', line)) == 1 for line in lines)
+    found = [re.findall(rf'<span class="[a-z-]+">({words})</span>', line) for line in lines]
+    assert all(len(status) == 1 for status in found)
+    lines_of = Counter(status for (status,) in found)
     (ours,) = (line for line in lines if "Fig. 3, accuracy against parameters, width 500" in line)
     assert '<span class="better">better</span> (quick settings)' in ours
     assert '<a href="#fig_three">Fig. 3</a>' in ours
     assert sum("out of scope" in line for line in lines) == 3
     assert sum("not run here" in line for line in lines) == len(ROWS) - 4
     assert "python -m paper_figures fig4" in table
+    counted = {
+        status: int(re.search(rf'(\d+) <span class="[a-z-]+">{status}</span>', table)[1]) for status in set(lines_of)
+    }
+    assert counted == lines_of
 
 
 def test_a_row_is_as_good_as_the_worst_of_its_claims():
