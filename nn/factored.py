@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from matode._array import Array, adjoint, apply
+from matode._array import Array, adjoint, apply, device_of, namespace
 from matode.evaluations import DenseEvaluation, Lazy
 from matode.lowrank import LowRank
 from nn import ops
@@ -19,6 +19,8 @@ from nn.autodiff import apply as apply_op
 from nn.autodiff import define, value_of
 
 __all__ = ["Outer", "linear"]
+
+_NARROW = 128  # columns up to which a bias is cheaper as one column more than as one pass more
 
 
 class _Product:
@@ -134,28 +136,40 @@ class Outer(Lazy):
         return DenseEvaluation(self.full() * (other.full() if isinstance(other, Lazy) else other))
 
 
-def linear(x: Any, W: Any) -> Any:
-    """Return ``x W*``, (batch, out), for a weight W (out, in), dense or low-rank.
+def linear(x: Any, W: Any, b: Any = None) -> Any:
+    """Return ``x W* + b``, (batch, out), for a weight W (out, in), dense or low-rank.
 
     Parameters
     ----------
     x : Var or array, (batch, in)
     W : Var, array or LowRank, (out, in)
         The cotangent of a low-rank weight is an :class:`Outer`; that of a dense one is an array.
+    b : Var or array, (out,), optional
 
     Raises
     ------
     ValueError
         If the shapes do not fit.
     """
-    return apply_op("factored_linear", x, W) if isinstance(value_of(W), LowRank) else ops.linear(x, W)
+    if isinstance(value_of(W), LowRank):
+        return apply_op("factored_linear", x, W, *(() if b is None else (b,)))
+    y = ops.linear(x, W)
+    return y if b is None else ops.add(y, b)
 
 
-def _factored_linear(x: Array, W: LowRank) -> tuple[Array, Any]:
+def _factored_linear(x: Array, W: LowRank, b: Array | None = None) -> tuple[Array, Any]:
     if x.ndim != 2 or x.shape[1] != W.shape[1]:
         raise ValueError(f"linear (x W*): the shapes {tuple(x.shape)} and {W.shape} do not fit")
+    if b is not None and tuple(b.shape) != W.shape[:1]:
+        raise ValueError(f"linear (x W* + b): the shapes {W.shape} and {tuple(b.shape)} do not fit")
     x_V = _rows_times(x, W.V)
-    return (W.U @ (W.S @ x_V.mT)).mT, (x, W, x_V)
+    U, rows = W.U, W.S @ x_V.mT
+    if b is not None and U.shape[1] <= _NARROW and b.dtype == U.dtype == rows.dtype:
+        xp = namespace(U, b)
+        ones = xp.ones((1, rows.shape[1]), dtype=U.dtype, device=device_of(U))
+        U, rows, b = xp.concat([U, b[:, None]], axis=1), xp.concat([rows, ones], axis=0), None
+    y = U @ rows
+    return (y if b is None else y + b[:, None]).mT, (x, W, x_V)
 
 
 def _factored_linear_vjp(delta: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
@@ -164,7 +178,10 @@ def _factored_linear_vjp(delta: Array, saved: Any, wanted: tuple[bool, ...]) -> 
     if wanted[0]:
         delta_U = _rows_times(delta, W.U)
         dx = (W.V @ (W.S.mT @ delta_U.mT)).mT
-    return dx, Outer(delta, x, U=W.U, V=W.V, delta_U=delta_U, x_V=x_V) if wanted[1] else None
+    dW = Outer(delta, x, U=W.U, V=W.V, delta_U=delta_U, x_V=x_V) if wanted[1] else None
+    if len(wanted) == 2:
+        return dx, dW
+    return dx, dW, namespace(delta).sum(delta, axis=0) if wanted[2] else None
 
 
 define("factored_linear", _factored_linear, _factored_linear_vjp)

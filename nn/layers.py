@@ -119,8 +119,7 @@ class Linear(_Weighted):
         if len(shape) != 2 or shape[1] != self.inputs:
             raise ValueError(f"{self._name}: expected an input of shape (batch, {self.inputs}), got {shape}")
         self._check_weight(blocks[0])
-        y = linear(x, blocks[0])
-        return ops.add(y, blocks[1]) if self.bias else y
+        return linear(x, blocks[0], blocks[1] if self.bias else None)
 
 
 @dataclass(frozen=True)

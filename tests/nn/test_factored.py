@@ -6,7 +6,7 @@ import pytest
 from matode._array import default_rng, normal, to_host
 from matode.evaluations import DenseEvaluation
 from matode.lowrank import LowRank
-from nn import factored
+from nn import factored, ops
 from nn.autodiff import Tape
 from nn.factored import Outer
 from tests.backends import assert_array
@@ -33,6 +33,27 @@ def outers(parts):
 def test_product_equals_the_dense_one(parts, backend):
     _, x, W = parts
     assert_array(factored.linear(x, W), to_host(x) @ to_host(W.to_dense()).T, backend, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("narrow", [0, 128])
+def test_a_bias_in_the_product_is_one_added_behind(parts, backend, monkeypatch, narrow):
+    """One more column of the left factor, or one more pass."""
+    monkeypatch.setattr(factored, "_NARROW", narrow)
+    delta, x, W = parts
+    b = normal(default_rng(7), (M,), backend)
+    found = []
+    for layer in (factored.linear, lambda x, W, b: ops.add(factored.linear(x, W), b)):
+        tape = Tape()
+        inputs = [tape.variable(value) for value in (x, W, b)]
+        y = layer(*inputs)
+        dx, dW, db = tape.gradient(y, inputs, delta)
+        found.append([to_host(value) for value in (y.value, dx, dW.full(), db)])
+    for value, expected in zip(*found, strict=True):
+        assert value.shape == expected.shape
+        np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
+    assert_array(factored.linear(x, W, b), found[1][0], backend, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match=r"linear \(x W\* \+ b\): the shapes"):
+        factored.linear(x, W, b[1:])
 
 
 def test_actions_equal_those_of_the_full_gradient(parts, backend):
