@@ -38,6 +38,7 @@ __all__ = [
     "l_flow",
     "l_rhs",
     "nonfinite_field",
+    "released",
     "reusing",
     "run_away",
     "s_flow",
@@ -234,12 +235,20 @@ class Motion:
 
 def with_cores(Y: Sequence[Block], S: Sequence[Array]) -> State:
     """Return the state with the cores, or dense blocks, that an S-flow gave, in the bases of Y."""
-    return State([LowRank.moving(y.U, s, y.V) if isinstance(y, LowRank) else s for y, s in zip(Y, S, strict=True)])
+    return State(
+        [LowRank.moving(y.U, s, y.V, y.products) if isinstance(y, LowRank) else s for y, s in zip(Y, S, strict=True)]
+    )
 
 
 def from_k(Y: Sequence[Block], K: Sequence[Array]) -> State:
     """Return the state ``(Q, R, V)`` with ``K = Q R``."""
-    return State(LowRank(*qr(k), y.V) if isinstance(y, LowRank) else k for y, k in zip(Y, K, strict=True))
+    blocks = []
+    for y, moved in zip(Y, K, strict=True):
+        if isinstance(y, LowRank):
+            U, R = qr(moved)
+            moved = LowRank.moving(_held(U, y), R, y.V, y.products)
+        blocks.append(moved)
+    return State(blocks)
 
 
 def from_l(Y: Sequence[Block], L: Sequence[Array]) -> State:
@@ -248,9 +257,19 @@ def from_l(Y: Sequence[Block], L: Sequence[Array]) -> State:
     for y, moved in zip(Y, L, strict=True):
         if isinstance(y, LowRank):
             V, R = qr(moved)
-            moved = LowRank(y.U, mH(R), V)
+            moved = LowRank.moving(y.U, mH(R), _held(V, y), y.products)
         blocks.append(moved)
     return State(blocks)
+
+
+def _held(U: Array, y: LowRank) -> Array:
+    """Return a new basis, with which the step that moves y is to remember products too."""
+    return U if y.products is None else y.products.hold(U)
+
+
+def released(Y: Sequence[Block]) -> State:
+    """Return the state at the end of a step, without the products that the step remembers."""
+    return State([LowRank.moving(y.U, y.S, y.V) if isinstance(y, LowRank) else y for y in Y])
 
 
 def _moved(f: Motion, t: float, h: float, substep: Substep, first: Blocks | None) -> Blocks:

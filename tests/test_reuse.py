@@ -9,7 +9,20 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from matode import AugmentedBUG, LowRank, MidpointBUG, ParallelBUG, ParallelBUG2, Rank, reuse, rk4
+from matode import (
+    BUG,
+    KSL,
+    LSK,
+    AugmentedBUG,
+    KSLStrang,
+    LowRank,
+    MidpointBUG,
+    ParallelBUG,
+    ParallelBUG2,
+    Rank,
+    reuse,
+    rk4,
+)
 from matode._array import get_backend, sparse_operator, to_host
 from matode.field import UserField
 from matode.flows import k_flow, reusing
@@ -40,10 +53,10 @@ def _plain(F):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize("integrator", [AugmentedBUG, ParallelBUG, ParallelBUG2, MidpointBUG])
+@pytest.mark.parametrize("integrator", [AugmentedBUG, ParallelBUG, ParallelBUG2, MidpointBUG, BUG, KSL, LSK, KSLStrang])
 def test_reusing_agrees_with_the_plain_path(backend, integrator, dtype):
     F, Y0 = _lyapunov(backend, dtype)
-    method = integrator(truncation=Rank(4))
+    method = integrator(truncation=Rank(4)) if hasattr(integrator, "truncation") else integrator()
     reused, plain = (method.step(UserField(f), 0.3, 0.02, (Y0,)).Y[0] for f in (F, _plain(F)))
     for Y in (reused, plain):
         assert Y.products is None
@@ -94,6 +107,22 @@ def test_a_fixed_factor_meets_the_operator_once_in_a_flow(monkeypatch):
     F, Y0 = _lyapunov(get_backend(), "float64")
     k_flow(UserField(F), 0.3, 0.02, (Y0,), rk4)
     assert widths == [4] * (4 + 1)  # A K in each stage, and V once
+
+
+@pytest.mark.parametrize(("integrator", "images"), [(KSL, 2), (LSK, 2), (KSLStrang, 3)])
+def test_projector_splitting_keeps_the_products_with_its_bases_from_flow_to_flow(integrator, images, monkeypatch):
+    met = []
+
+    def watching(A, X):
+        met.append(X)
+        return A @ X
+
+    monkeypatch.setattr(reuse, "apply", watching)
+    A = sp.random_array((18, 18), density=0.2, rng=np.random.default_rng(0)).tocsr()
+    Y0 = LowRank.random((18, 18), 4, rng=3)
+    integrator().step(UserField(lambda t, Y: A @ Y + Y @ A.T), 0.3, 0.02, (Y0,))
+    moving = 4 * (2 if integrator is not KSLStrang else 4)
+    assert len(met) == moving + images
 
 
 @pytest.mark.parametrize("form", ["csr", "csc", "dia", "bsr", "dense", "coo"])
@@ -176,6 +205,8 @@ def test_a_step_leaves_nothing_behind():
     gc.disable()  # freed by counting references, not at some later time
     try:
         AugmentedBUG().step(UserField(watching), 0.3, 0.02, (Y0,))
+        wide = AugmentedBUG().untruncated(UserField(watching), 0.3, 0.02, (Y0,))
+        assert wide[0].rank == 8
         assert {ref() for ref in made} == {None}
     finally:
         gc.enable()

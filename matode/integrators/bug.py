@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from matode._array import Array, as_dtype, finite, mH, namespace
 from matode.evaluations import foreseeing
-from matode.flows import k_flow, k_rhs, l_flow, l_rhs, nonfinite_field, reusing, run_away, s_flow, with_cores
+from matode.flows import k_flow, k_rhs, l_flow, l_rhs, nonfinite_field, released, reusing, run_away, s_flow, with_cores
 from matode.integrators.augmenting import Augmented
 from matode.integrators.galerkin_euler import galerkin_euler, innovation
 from matode.integrators.truncating import truncated
@@ -112,7 +112,7 @@ class AugmentedBUG:
 
     def untruncated(self, field: Field, t: float, h: float, Y: tuple[Block, ...]) -> State:
         """Return the state at t + h before the truncation: bases up to twice as wide, cores that are not diagonal."""
-        return State(y.joined() if isinstance(y, Wide) else y for y in self._wide(field, t, h, Y))
+        return released([y.joined() if isinstance(y, Wide) else y for y in self._wide(field, t, h, Y)])
 
     def _wide(self, field: Field, t: float, h: float, Y: tuple[Block, ...]) -> Sequence[Block | Wide]:
         Y = reusing(Y, field)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from matode.flows import from_k, from_l, k_flow, l_flow, s_flow, with_cores
-from matode.protocols import Block, Field, Step, Substep
+from matode.flows import from_k, from_l, k_flow, l_flow, released, reusing, s_flow, with_cores
+from matode.protocols import Block, Field, State, Step, Substep
 from matode.substeps import rk4
 
 __all__ = ["KSL", "LSK", "KSLStrang"]
@@ -34,10 +34,13 @@ class KSL:
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
+        return Step(released(self.moved(field, t, h, reusing(Y, field))))
+
+    def moved(self, field: Field, t: float, h: float, Y: State) -> State:
+        """Return the state at t + h, which still remembers products with its bases as Y does."""
         Y = from_k(Y, k_flow(field, t, h, Y, self.substep))
         Y = with_cores(Y, s_flow(field, t, h, Y, self.substep, sign=-1.0))
-        Y = from_l(Y, l_flow(field, t, h, Y, self.substep))
-        return Step(Y)
+        return from_l(Y, l_flow(field, t, h, Y, self.substep))
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,13 @@ class LSK:
 
     def step(self, field: Field, t: float, h: float, Y: tuple[Block, ...], memory: Any = None) -> Step:
         """Advance the state from t to t + h."""
+        return Step(released(self.moved(field, t, h, reusing(Y, field))))
+
+    def moved(self, field: Field, t: float, h: float, Y: State) -> State:
+        """Return the state at t + h, which still remembers products with its bases as Y does."""
         Y = from_l(Y, l_flow(field, t, h, Y, self.substep))
         Y = with_cores(Y, s_flow(field, t, h, Y, self.substep, sign=-1.0))
-        Y = from_k(Y, k_flow(field, t, h, Y, self.substep))
-        return Step(Y)
+        return from_k(Y, k_flow(field, t, h, Y, self.substep))
 
 
 @dataclass(frozen=True)
@@ -89,4 +95,5 @@ class KSLStrang:
         """Advance the state from t to t + h."""
         halves: tuple[KSL | LSK, KSL | LSK] = KSL(self.substep), LSK(self.substep)
         one, two = halves if self.first == "k" else halves[::-1]
-        return two.step(field, t + h / 2, h / 2, one.step(field, t, h / 2, Y).Y)
+        middle = one.moved(field, t, h / 2, reusing(Y, field))
+        return Step(released(two.moved(field, t + h / 2, h / 2, middle)))
