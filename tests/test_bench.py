@@ -6,7 +6,7 @@ import pytest
 
 from experiments import tables
 from experiments.__main__ import main
-from experiments.bench import command, integrators, limits, ratios, scaling, timing
+from experiments.bench import batches, command, integrators, limits, profiles, ratios, scaling, timing
 from experiments.bench.cases import allen_cahn, lyapunov
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
@@ -105,3 +105,18 @@ def test_benchmarks_of_small_matrices_run_with_one_thread(tmp_path, monkeypatch)
     with limits(2, user_api="blas"):
         command.run(["integrators", "mlp"], Setting(say=lines.append), tmp_path)
     assert seen == [1, 2]
+
+
+def test_profiles_share_out_all_of_the_time(monkeypatch):
+    cases = {"case": (lambda: timing.settle() or sorted(range(1000)), 3)}
+    monkeypatch.setattr(profiles, "_cases", lambda setting: cases)
+    rows = profiles.run(Setting(quick=True, say=lambda line: None)).rows
+    assert {"timing", profiles._BUILT_IN} < {row["module"] for row in rows}
+    assert sum(row["share"] for row in rows) == pytest.approx(1.0)
+    assert next(row["calls"] for row in rows if row["module"] == "timing") == 1
+
+
+def test_every_profiled_case_runs(monkeypatch):
+    monkeypatch.setattr(batches, "images", lambda count, say: batches.clouds(count))
+    for call, _ in profiles._cases(Setting(quick=True, say=lambda line: None)).values():
+        call()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from experiments import tables
-from experiments.bench import inference, integrators, lenet5, memory, mlp, orthonormal, ratios, scaling
+from experiments.bench import inference, integrators, lenet5, memory, mlp, orthonormal, profiles, ratios, scaling
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
 from experiments.bench.timing import one_thread, threads
@@ -26,12 +26,13 @@ BENCHES: Mapping[str, Callable[[Setting], Bench]] = {
     "orthonormal": orthonormal.run,
     "integrators": integrators.run,
     "scaling": scaling.run,
+    "profile": profiles.run,
 }
 GROUPS = {"training": ("mlp", "lenet5")}
 """Names for several benchmarks at once."""
 
-ONE_THREAD = ("integrators",)
-"""Benchmarks whose matrices are too small for more."""
+ONE_THREAD = ("integrators", "profile")
+"""Benchmarks whose matrices are too small for more, or that ask where the time goes."""
 
 ON_DEVICE = ("mlp", "lenet5", "inference", "orthonormal")
 """Benchmarks that compute where the backend does."""

@@ -14,7 +14,7 @@ from experiments.bench.timing import interleaved, settle
 from matode import INTEGRATORS, Rank, State
 from matode.field import UserField
 
-__all__ = ["GOALS", "run"]
+__all__ = ["GOALS", "run", "step"]
 
 _H = 1e-3
 
@@ -60,7 +60,7 @@ def _rows(case: Case, repetitions: int) -> list[dict[str, Any]]:
         names.remove("full-rank")
     if case.C is None:
         names = ["augmented-bug", "parallel-bug", "bug", "ksl"]
-    calls = {name: _step(name, case) for name in names} | kernels(case)
+    calls = {name: step(name, case) for name in names} | kernels(case)
     seconds = interleaved(calls, repetitions)
     rows = []
     for name in names:
@@ -82,7 +82,8 @@ def _rows(case: Case, repetitions: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _step(name: str, case: Case) -> Callable[[], Any]:
+def step(name: str, case: Case) -> Callable[[], Any]:
+    """Return a call that makes one step of an integrator of the catalogue."""
     method = INTEGRATORS[name]()
     if any(field.name == "truncation" for field in fields(method)):
         method = replace(method, truncation=Rank(case.r))

@@ -17,7 +17,7 @@ from experiments.bench.timing import interleaved, settle
 from matode import AugmentedBUG, Rank, RungeKutta, State, euler, rk4
 from matode.field import UserField
 
-__all__ = ["LARGEST", "QUICK_SIZES", "RANK", "SIZES", "exponent", "measured", "ratios", "room", "run"]
+__all__ = ["LARGEST", "QUICK_SIZES", "RANK", "SIZES", "exponent", "measured", "ratios", "room", "run", "step"]
 
 RANK = 10
 
@@ -71,8 +71,8 @@ def measured(sizes: Sequence[int], say: Callable[[str], None], ranks: Sequence[i
     say(f"  {'n':>9}{'r':>5}{'Euler ms':>12}{'memory':>9}{'RK4 ms':>12}{'memory':>9}")
     for n, r in ((n, r) for n in sizes for r in ranks):
         case = lyapunov(n, r, five_point=False)
-        steps = {substep.name: _step(substep, case) for substep in (_SUBSTEPS[:1] if n > 10**6 else _SUBSTEPS)}
-        peaks = {name: _peak(step) for name, step in steps.items()}
+        steps = {substep.name: step(substep, case) for substep in (_SUBSTEPS[:1] if n > 10**6 else _SUBSTEPS)}
+        peaks = {name: _peak(call) for name, call in steps.items()}
         rounds = 1 if n > 10**6 else max(3, min(30, 3 * 10**7 // (n * r)))
         pace: dict[str, Any] = {"warm_up": 1} if n < 10**6 else {"warm_up": 0, "batch": 0.0}
         seconds = interleaved(steps, rounds, **pace)
@@ -106,7 +106,8 @@ def room(path: Path = Path("/proc/meminfo")) -> int:
     return numbers // (10 * 2 * RANK)  # per (m + n) r: 8 of the step, 1 of A, and some for the rest
 
 
-def _step(substep: RungeKutta, case: Case) -> Callable[[], Any]:
+def step(substep: RungeKutta, case: Case) -> Callable[[], Any]:
+    """Return a call that makes one step of augmented BUG."""
     method, field, start = AugmentedBUG(substep, Rank(case.r)), UserField(case.F), State((case.Y0,))
     return lambda: method.step(field, 0.0, 1e-3, start)
 
