@@ -61,8 +61,8 @@ class Settings:
         ranks = (*self.training_ranks, *self.inference_ranks)
         if not self.training_ranks or not self.inference_ranks or min(ranks) < 1 or max(ranks) > self.width:
             raise ValueError(f"the ranks must be from 1 to the width {self.width}, got {ranks}")
-        if min(self.batch, self.images, self.at_once, self.repetitions) < 1:
-            raise ValueError("batch, images, at_once and repetitions must be at least 1")
+        if min(self.batch, self.images, self.at_once) < 1 or self.repetitions < 2:
+            raise ValueError("batch, images and at_once must be at least 1, repetitions at least 2")
 
 
 FULL = Settings()

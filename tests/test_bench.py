@@ -88,6 +88,14 @@ def test_goals_of_large_sizes():
     assert scaling.ratios(rows[:1]) == []
 
 
+def test_beyond_a_million_only_euler_substeps_are_timed(monkeypatch):
+    monkeypatch.setattr(scaling, "lyapunov", lambda n, r, five_point: lyapunov(36, 2))
+    lines = []
+    rows = scaling.measured((10**6, 10**7), lines.append)
+    assert [(row["n"], row["substep"]) for row in rows] == [(10**6, "Euler"), (10**6, "RK4"), (10**7, "Euler")]
+    assert "Euler: time grows" in lines[-1]
+
+
 def test_room_in_memory(tmp_path):
     file = tmp_path / "meminfo"
     for gigabytes, enough in ((22, True), (14, False)):

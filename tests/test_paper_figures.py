@@ -381,6 +381,19 @@ def test_benchmarks_name_the_goals_that_are_not_met(tmp_path):
     assert caption.endswith("1 of 2 goals are met; not met: work: BUG, against the limit.")
 
 
+def test_the_timing_experiments_check_their_settings():
+    with pytest.raises(ValueError, match=r"from 1 to the width 16, got \(2, 17, 2\)"):
+        net_timing.Settings(16, training_ranks=(2, 17), inference_ranks=(2,))
+    with pytest.raises(ValueError, match="repetitions at least 2"):
+        net_timing.Settings(repetitions=1)
+    with pytest.raises(ValueError, match="no rank may be above the smallest width"):
+        net_scaling.Settings(widths=(16,))
+    with pytest.raises(ValueError, match="from 1 to half of n = 100, got"):
+        scaling.Settings(ranks=(51,), n=100)
+    with pytest.raises(ValueError, match="did you mean 'memory'"):
+        benchmarks.Settings(("memroy",))
+
+
 def test_an_interrupted_net_scaling_goes_on(tmp_path, monkeypatch):
     measured = []
 
@@ -416,7 +429,7 @@ def test_the_work_precision_experiment_checks_its_settings():
         work_precision.Settings(problems=("lyapunof",))
     with pytest.raises(ValueError, match="repetitions: expected at least 1, got 0"):
         work_precision.Settings(repetitions=0)
-    with pytest.raises(ValueError, match=r"an exponent needs at least two, got \(64,\)"):
+    with pytest.raises(ValueError, match=r"an exponent needs at least two up to a million, got \(64,\)"):
         scaling.Settings(sizes=(64,))
 
 

@@ -83,8 +83,8 @@ def measured(sizes: Sequence[int], say: Callable[[str], None], ranks: Sequence[i
             rows.append(row)
             line += f"{1e3 * seconds[name]:12.2f}{numbers:9.2f}"
         say(line)
-    if len(set(sizes)) > 1:
-        for substep in _SUBSTEPS:
+    for substep in _SUBSTEPS:
+        if len({row["n"] for row in rows if row["substep"] == substep.name}) > 1:
             say(f"  {substep.name}: time grows like n^{exponent(rows, substep.name):.2f}")
     return rows
 
