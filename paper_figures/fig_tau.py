@@ -34,9 +34,11 @@ def draw(runs: Runs) -> Any:
         ax.plot(x, y, color=theirs.color, marker=theirs.marker, linestyle="none", fillstyle="none")
         for row in low:
             if row["tau"] in (low[0]["tau"], low[-1]["tau"]):
-                place = {"xytext": (0, -4), "textcoords": "offset points", "va": "top", "fontsize": 7.5}
-                at, side = (row["parameters"], row["test_percent"]), "right" if row is low[0] else "left"
-                ax.annotate(rf"$\tau = {row['tau']:g}$", at, ha=side, color=ours.color, **place)
+                at, side, shift = (row["parameters"], row["test_percent"]), "left", 0
+                if row is low[0]:
+                    side, shift = "right", -9
+                place = {"xytext": (shift, -4), "textcoords": "offset points", "va": "top", "ha": side}
+                ax.annotate(rf"$\tau = {row['tau']:g}$", at, fontsize=7.5, color=ours.color, **place)
         for level, look in _dense(rows, width):
             ax.axhline(level, color=look.color, linewidth=0.9, linestyle=":", zorder=1)
         ax.set_xscale("log")
