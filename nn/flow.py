@@ -25,7 +25,8 @@ class GradientFlow:
     """The field ``Y' = -grad loss(Y)`` of one batch: all substeps of a step see the same data.
 
     One call runs one forward and one backward pass. The gradient of a low-rank weight is an
-    :class:`~nn.factored.Outer`, which serves the K-, L- and S-step alike and never forms an m x n array.
+    :class:`~nn.factored.Outer`, that of low-rank filters a :class:`~nn.conv.FilterGradient`: both serve the K-, L- and
+    S-step alike and form no m x n array.
 
     Parameters
     ----------
