@@ -41,6 +41,9 @@ COLUMNS = {
 def settings(run: Run) -> dict[str, str]:
     """Return the settings as the page shows them."""
     s = run.settings
+    seeds: dict[int, dict[int, None]] = {}
+    for row in run.table("epochs"):
+        seeds.setdefault(row["width"], {})[row["seed"]] = None
     return {
         "data": f"MNIST: the first {s['train_examples']:,} training and {s['test_examples']:,} test images",
         "net": f"{s['depth']} layers, ReLU; all weights but the dense head start at rank {s['rank']}, of He's norm",
@@ -49,7 +52,7 @@ def settings(run: Run) -> dict[str, str]:
         "training": f"heavy ball {s['momentum']:g}, learning rate {s['lr']:g} after {s['warmup']:g} epochs, then half "
         f"a cosine to 0, weight decay {s['decay']:g}, batch {s['batch_size']}, {s['dtype']}; the dense net alike",
         "parameters": "r (m + n) per low-rank weight and all of the head; biases left out, as in the paper",
-        "seeds": ", ".join(map(str, s["seeds"])),
+        "seeds": "; ".join(f"width {width}: {', '.join(map(str, own))}" for width, own in seeds.items()),
         **run_settings(run),
     }
 

@@ -24,6 +24,7 @@ from paper_figures import (
     paper_rows,
     published,
     registry,
+    tau_plot,
 )
 from tests import paper_runs
 
@@ -63,6 +64,14 @@ def test_every_tolerance_is_compared_at_its_size(tmp_path):
     assert poor["fig3-500"][:9] == ["differs"] * 9
     just = verdicts_of(fig_tau.FIGURE, tmp_path / "d", "tau-mlp", points=-0.3, factor=1.1)
     assert just["fig3-500"][:8] == ["reproduced"] * 8
+
+
+def test_seeds_are_those_that_each_width_has(tmp_path):
+    run = paper_runs.store(tmp_path, "tau-mlp")
+    assert tau_plot.settings(run)["seeds"] == "width 500: 0, 1; width 784: 0, 1"
+    rows = [row for row in run.table("epochs") if (row["width"], row["seed"]) != (784, 1)]
+    tables.write(run.folder / "epochs.csv", rows)
+    assert tau_plot.settings(run)["seeds"] == "width 500: 0, 1; width 784: 0"
 
 
 def test_ranks_are_compared_at_every_tolerance(tmp_path):
