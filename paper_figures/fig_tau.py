@@ -32,13 +32,16 @@ def draw(runs: Runs) -> Any:
         guessed = [row for row in published.WIDTHS[width] if not row.ranks]
         x, y = [published.parameters_at(row) for row in guessed], [row.accuracy for row in guessed]
         ax.plot(x, y, color=theirs.color, marker=theirs.marker, linestyle="none", fillstyle="none")
-        for row in low:
-            if row["tau"] in (low[0]["tau"], low[-1]["tau"]):
-                at, side, shift = (row["parameters"], row["test_percent"]), "left", 0
-                if row is low[0]:
-                    side, shift = "right", -9
-                place = {"xytext": (shift, -4), "textcoords": "offset points", "va": "top", "ha": side}
-                ax.annotate(rf"$\tau = {row['tau']:g}$", at, fontsize=7.5, color=ours.color, **place)
+        end = low[-1]
+        ax.annotate(
+            rf"$\tau = {end['tau']:g}$",
+            (end["parameters"], end["test_percent"]),
+            xytext=(3, -4),
+            textcoords="offset points",
+            va="top",
+            fontsize=7.5,
+            color=ours.color,
+        )
         for level, look in _dense(rows, width):
             ax.axhline(level, color=look.color, linewidth=0.9, linestyle=":", zorder=1)
         ax.set_xscale("log")
