@@ -55,6 +55,7 @@ class BUG:
             K = k_flow(field, t, h, Y, self.substep, k_rhs(F, Y))
             L = l_flow(field, t, h, Y, self.substep, l_rhs(F, Y))
             rotated = State(_rotated(y, k, moved) for y, k, moved in zip(Y, K, L, strict=True))
+        del F  # the activations of a network, which the second evaluation needs the room of
         S = s_flow(field, t, h, rotated, self.substep)
         return Step(with_cores(rotated, S))
 

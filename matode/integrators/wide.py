@@ -39,10 +39,12 @@ class Wide(NamedTuple):
         """
         P, s, Q, discarded = truncated_svd(self.S, rule, double=True)
         (U, A), (V, B) = turned(self.U, P), turned(self.V, Q)
-        S = from_host(host.diag(s), P, P.dtype)
-        S = S if A is None else A @ S
-        S = S if B is None else S @ mH(B)
-        return LowRank.moving(U, as_dtype(S, U.dtype), V), s, discarded
+        if A is None and B is None:
+            S = from_host(host.diag(s), U, U.dtype)
+        else:
+            A, B = (eye_like(len(s), P) if X is None else X for X in (A, B))
+            S = as_dtype(A * from_host(s, A, P.dtype)[None, :], U.dtype) @ mH(as_dtype(B, U.dtype))
+        return LowRank.moving(U, S, V), s, discarded
 
 
 def turned(parts: tuple[Array, ...], P: Array) -> tuple[Array, Array | None]:
@@ -83,7 +85,8 @@ def turned(parts: tuple[Array, ...], P: Array) -> tuple[Array, Array | None]:
     Z1 = -upper @ (mH(lower) @ ((X / root[None, :]) @ mH(X)))
     Y = xp.concat([Z1, (X * (1.0 + root)[None, :]) @ mH(X)], axis=0)
     T = xp.linalg.inv(0.5 * (mH(Y) @ Y))  # (I + Z2)^-1, and H is unitary whatever rounding did to Y
-    W = parts[0][:, :r] - _times(parts, as_dtype(Y, dtype)) @ as_dtype(T @ mH(Z1), dtype)
+    W = _times(parts, as_dtype(Y, dtype)) @ as_dtype(-T @ mH(Z1), dtype)
+    W += parts[0][:, :r]
     return W, upper - Z1 @ (T @ (mH(Y) @ P))
 
 
