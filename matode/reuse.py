@@ -98,6 +98,9 @@ class Operators:
         self._names: weakref.WeakValueDictionary[Hashable, _Name] = weakref.WeakValueDictionary()
         self._self = weakref.ref(self)
 
+    def __reduce__(self) -> tuple[type[Operators], tuple[()]]:
+        return Operators, ()  # a copy of a field, or one sent to another process, meets its matrices anew
+
     def meet(self, A: Any) -> _HostMatrix | None:
         """Return how a host matrix that was not seen yet is recognised; None where it cannot be."""
         known = _HostMatrix.of(A)

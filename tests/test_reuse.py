@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
 
@@ -223,6 +224,7 @@ def test_a_field_recognises_its_operators_from_step_to_step_while_they_live(monk
         Y = AugmentedBUG(truncation=Rank(4)).step(field, 0.3, 0.02, Y).Y
     assert len(made) == 1
     assert len(field.operators.seen) == 1
+    assert not copy.deepcopy(field).operators.seen
     operator[0].data *= 2.0  # the adjoint of complex entries is a copy
     assert_same(field(0.0, reusing(Y, field))[0].to_dense(), Y[0].to_dense() @ operator[0].toarray())
     assert len(made) == 2
