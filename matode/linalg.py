@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["complement", "in_double", "orthonormality_defect", "qr", "reorthonormalise", "truncated_svd"]
 
 _KEPT = 0.5  # what must be left of a unit vector that is outside of range(U) when it is projected once more
+_SAFE = 1e-15, 1e15  # sizes whose squares, and those of smaller parts, neither overflow nor vanish
 _PASSES = 8  # each reaches a factor of sqrt(16 eps) further down; two or three reach rounding
 _ROUNDS = 4  # of the repair: one is the rule, two follow where columns vanished
 
@@ -101,7 +102,7 @@ def complement(
             return Q
         X = X if mixing is None else X @ mixing
     size = frobenius(X)
-    if not 1e-15 < size < 1e15:  # squares of the entries must neither overflow nor vanish
+    if not _SAFE[0] < size < _SAFE[1]:
         unit = largest(X)
         if unit == 0.0:
             return X[:, :0]
@@ -137,6 +138,8 @@ def _unformed(
     U: Array, X: Array, inside: Array, mixing: Array | None, room: int, scale: float, negligible: float
 ) -> Array | None:
     """Return the complement from ``X* X`` and ``U* X`` alone; None where they do not show all of it."""
+    if not _SAFE[0] < frobenius(X) < _SAFE[1]:
+        return None
     G = mH(X) @ X
     noise = 16 * eps(X) * frobenius(G)
     if mixing is not None:

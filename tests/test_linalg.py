@@ -71,6 +71,18 @@ def test_complement_does_not_depend_on_the_scale(scale):
     assert np.linalg.norm(X - Q @ (Q.T @ X)) <= 1e-13 * np.linalg.norm(X)
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+@pytest.mark.parametrize("known", [True, False])
+def test_complement_in_single_precision_does_not_depend_on_the_scale(scale, known):
+    rng = np.random.default_rng(2)
+    U, X = _basis(rng, 40, 3, "float32"), (scale * rng.standard_normal((40, 3))).astype("float32")
+    W = linalg.complement(U, X, inside=U.T @ X if known else None)
+    assert W.shape == (40, 3)
+    Q = np.concatenate([U, W], axis=1)
+    assert np.linalg.norm(Q.T @ Q - np.eye(6)) <= 3e-6
+    assert np.linalg.norm((X - Q @ (Q.T @ X)) / scale) <= 1e-5
+
+
 def test_complement_reaches_directions_far_below_the_square_root_of_rounding():
     rng = np.random.default_rng(3)
     U, G = _basis(rng, 50, 4, "float64"), rng.standard_normal((50, 8))
