@@ -52,7 +52,7 @@ class Settings:
     training_ranks: tuple[int, ...] = (5, 10, 20, 40, 80, 160, 320)
     inference_ranks: tuple[int, ...] = (5, 20, 80, 160, 320, 640, 1280, 2560)
     images: int = 10_000
-    at_once: int = 500
+    at_once: int = 250
     repetitions: int = 9
     torch: bool = True
     memory: bool = True
@@ -66,7 +66,7 @@ class Settings:
 
 
 FULL = Settings()
-QUICK = Settings(1024, 256, (5, 20, 80, 256), (5, 20, 80, 256, 512), 1000, 500, 3, memory=False)
+QUICK = Settings(1024, 256, (5, 20, 80, 256), (5, 20, 80, 256, 512), 1000, 250, 3, memory=False)
 
 
 def run(settings: Settings, folder: Path, progress: Progress, backend: str | Backend) -> None:

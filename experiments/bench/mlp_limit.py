@@ -4,8 +4,8 @@ Per low-rank layer (m, n) of rank r at batch b: the products of one forward and 
 directions the complement (Gram matrix, its eigenvectors, one product with them, one repair that projects once more),
 the products of the rows with the new columns, and the product of the widened basis with the singular vectors of the
 core, or with the few directions that go; the eigenvalues of the core's Gram matrix; the elementwise passes over (b, m)
-and (m, q); the dense head. Where 2 r is above b, the products F V and F* U need not be formed. All write to arrays that
-are there; rows lie with the batch last in memory.
+and (m, q), without one for the bias, which a product can add; the dense head. Where 2 r is above b, the products F V
+and F* U need not be formed. All write to arrays that are there; rows lie with the batch last in memory.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class _Layer:
         self.first = first
         self.x, self.delta = _array(rng, n, b), _array(rng, m, b)
         self.left, self.right = _Side(m, r, q[0], self.delta, rng), _Side(n, r, q[1], self.x, rng)
-        self.S, self.bias = _array(rng, r, r), _array(rng, m, 1)
+        self.S = _array(rng, r, r)
         self.y, self.dx, self.mask = _empty(m, b), _empty(n, b), self.delta > 0
         self.scaled = _empty(r, b)
         self.G = rng.standard_normal((r + q[0], r + q[1]))
@@ -163,7 +163,6 @@ class _Layer:
         np.matmul(self.right.U.T, self.x, out=self.right.coordinates)
         np.matmul(self.S, self.right.coordinates, out=self.scaled)
         np.matmul(self.left.U, self.scaled, out=self.y)
-        np.add(self.y, self.bias, out=self.y)
         np.maximum(self.y, 0.0, out=self.y)
 
     def backward(self) -> None:

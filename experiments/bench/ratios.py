@@ -54,8 +54,8 @@ class Ratio:
     def line(self) -> str:
         """Return the comparison as one line for a terminal."""
         goal = f"   (goal {self.verdict})" if self.goal is not None else ""
-        value, reference = (number(x) for x in (self.value, self.reference))
-        return f"  {self.ours:34}{value:>9} {self.unit} = {self.ratio:5.2f} x {self.against}, {reference}{goal}"
+        value, reference = (_number(x) for x in (self.value, self.reference))
+        return f"  {self.ours:34}{value:>9} {self.unit} = {_share(self.ratio):>5} x {self.against}, {reference}{goal}"
 
 
 def rows(ratios: Sequence[Ratio]) -> list[dict[str, Any]]:
@@ -83,11 +83,15 @@ def markdown(ratios: Sequence[Ratio]) -> str:
     for x in ratios:
         first = "" if x.work == work else x.work
         work = x.work
-        ours, reference = (f"{number(v)} {x.unit}" for v in (x.value, x.reference))
-        lines.append(f"| {first} | {x.ours} | {ours} | {x.against} | {reference} | {x.ratio:.2f} | {x.verdict} |")
+        ours, reference = (f"{_number(v)} {x.unit}" for v in (x.value, x.reference))
+        lines.append(f"| {first} | {x.ours} | {ours} | {x.against} | {reference} | {_share(x.ratio)} | {x.verdict} |")
     return "\n".join(lines)
 
 
-def number(x: float) -> str:
+def _share(x: float) -> str:
+    return f"{x:.2f}" if x >= 0.1 else f"{x:.3f}"
+
+
+def _number(x: float) -> str:
     """Return three digits, without an exponent."""
     return f"{x:.3g}" if x < 1000 else f"{x:.0f}"
