@@ -154,7 +154,7 @@ def _rotated_by_euler(f: Evaluation, t: float, h: float, i: int, y: Block) -> Bl
     """Return the block projected on the bases of ``U S + h F V`` and ``V S* + h F* U``, which are not formed."""
     if not isinstance(y, LowRank):
         return y
-    found = innovation(f, h, y)
+    found = innovation(f, h, y, replacing=True)
     if found is None:
         raise nonfinite_field(t, i, y)
     S, xp = y.S, namespace(y.S)

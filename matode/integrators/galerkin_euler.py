@@ -78,13 +78,18 @@ class Innovation(NamedTuple):
     F22: Callable[[], Array]
 
 
-def innovation(f: Evaluation, h: float, y: LowRank, negligible: float = 0.0) -> Innovation | None:
+def innovation(
+    f: Evaluation, h: float, y: LowRank, negligible: float = 0.0, *, replacing: bool = False
+) -> Innovation | None:
     """Return what ``U S + h F V`` and ``V S* + h F* U`` add to the bases of a block; None where F is not finite.
 
+    Bases that replace the old ones turn by what is new relative to the smallest singular values: directions are then
+    kept down to one rounding of the whole, not to that of all columns together.
     A product ``delta* x`` of rows is met through these; where they are fewer than 2 r, F V is not formed either.
     """
     U, S, V = y.U, y.S, y.V
-    size = {"scale": frobenius(S) / abs(h) if h else math.inf, "negligible": negligible}  # of K and L in units of h
+    scale = frobenius(S) / abs(h) if h else math.inf  # the size of K and L in units of h
+    size = {"scale": scale / (2.0 * math.sqrt(S.shape[0])) if replacing else scale, "negligible": negligible}
     thin = f.thin(U, V) if hasattr(f, "thin") else None
     if thin is not None and all(X.dtype == y.dtype for X in thin):
         d, x, d_U, x_V = thin

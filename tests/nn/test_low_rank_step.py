@@ -8,6 +8,7 @@ import pytest
 from matode import BUG, AugmentedBUG, LowRank, Rank, Relative, State
 from matode._array import get_backend, to_host
 from matode.evaluations import DenseEvaluation
+from matode.integrators.galerkin_euler import innovation
 from matode.protocols import NonFiniteError
 from matode.substeps import Repeated, euler
 from nn import GradientFlow, mlp_of
@@ -123,3 +124,20 @@ def test_a_gradient_that_is_not_finite_is_named(backend, batch):
     with pytest.raises(NonFiniteError, match="F returned NaN or inf at t = 0, in block 2") as caught:
         AugmentedBUG(euler).step(wrong, 0.0, 0.1, State(Y))
     assert caught.value.block == 2
+
+
+@pytest.mark.parametrize(("rank", "batch"), [(20, 60), (60, 30)])
+def test_bases_that_replace_the_old_ones_lose_one_rounding_of_the_whole(rank, batch):
+    flow, Y = _problem(NUMPY, rank, batch, width=120)
+    h, eps, losses = 1e-4, np.finfo("float32").eps, []
+    for y, f in zip(Y, flow(0.0, Y), strict=True):
+        if isinstance(y, LowRank):
+            r = y.rank
+            for replacing in (True, False):
+                found = innovation(f, h, y, replacing=replacing)
+                for old, new, acted in ((y.U, found.U1, f.right(y.V)), (y.V, found.V1, f.left(y.U))):
+                    X, Q = acted.astype("float64"), np.concatenate([old, new], axis=1).astype("float64")
+                    floor = eps * (np.linalg.norm(y.S) / h + 2 * np.sqrt(r) * np.linalg.norm(X))
+                    losses.append((replacing, np.linalg.norm(X - Q @ (Q.T @ X), 2) / floor))
+    assert max(lost for replacing, lost in losses if replacing) <= 1.1
+    assert max(lost for replacing, lost in losses if not replacing) > 1.5
