@@ -55,7 +55,7 @@ def describe(runs: Runs) -> Description:
         Five layers of width {settings["width"]}: a training step of rank-adaptive DLRT with {settings["batch"]} images
         (above) and the inference of {settings["images"]} images (below), relative to the dense net of the same library
         in the same run; the published times are relative to the published dense net. Below the dashed line low rank
-        is faster. Ours reaches the dense time at rank {_words(training)} in training and at rank {_words(inference)} in
+        is faster. Ours reaches the dense time {_where(training)} in training and {_where(inference)} in
         inference. A published step evaluates the net three times, ours once; the published inference hardly depends on
         small ranks: other costs than products prevail there.
         """
@@ -159,6 +159,11 @@ def _compared(run: Run, what: str) -> list[Comparison]:
         )
     )
     return found
+
+
+def _where(ratios: Mapping[int, float]) -> str:
+    words = _words(ratios)
+    return f"at rank {words}" if words.isdigit() else words.replace(" ", " rank ")
 
 
 def _words(ratios: Mapping[int, float]) -> str:
