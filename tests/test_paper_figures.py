@@ -45,6 +45,7 @@ from tests import paper_runs
 from tests.test_experiments import TINY
 
 REASON = "matplotlib is not installed: pip install 'matode[plots]'"
+DIGITS = "the digits come with scikit-learn, which is not installed: pip install 'matode[data]'"
 DEFAULT = [name for name, figure in FIGURES.items() if figure.default]
 
 
@@ -74,6 +75,7 @@ def matplotlib():
 @pytest.fixture(scope="session")
 def results(standard_run):
     """A folder with small finished runs of all experiments; the training is made up, as if on MNIST."""
+    pytest.importorskip("sklearn", reason=DIGITS)
     out = standard_run.folder.parent
     for name, tiny in SMALL.items():
         runs.execute(registry.get(name), tiny, quick=True, out=out)
@@ -328,6 +330,8 @@ def test_the_published_rank_leaves_out_the_last_value_and_is_at_most_half():
     ],
 )
 def test_an_experiment_fails_where_a_bound_does(module, table, name, wrong, message, tmp_path, monkeypatch):
+    if not table:
+        pytest.importorskip("sklearn", reason=DIGITS)
     monkeypatch.setitem(table, name, wrong) if table else monkeypatch.setattr(module, name, wrong)
     experiment = "bounds" if table else "dlrt-theorems"
     with pytest.raises(BoundViolatedError, match=message):

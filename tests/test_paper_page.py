@@ -159,6 +159,7 @@ def test_full_runs_come_before_quick_ones_and_the_users_before_the_committed(tmp
 @pytest.fixture
 def two_figures(monkeypatch):
     """Two figures, of which one needs a run that is missing and the other one draws an optional one."""
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'matode[plots]'")
     drawn = []
     description = Description("caption", {}, [{"x": 1}], {"x": ("x", "d")})
     there = Figure("fig_there", "There", ("standard",), drawn.append, lambda runs: description, optional=("lenet5",))
