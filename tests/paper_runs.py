@@ -16,8 +16,11 @@ SETTINGS = {
 }
 
 
-def tau(settings, points=0.1, factor=0.5):
-    """Write accuracies so many points above the published ones, at the published ranks times a factor."""
+def tau(settings, points=0.1, factor=0.5, left=0.4):
+    """Write accuracies so many points above the published ones, at the published ranks times a factor.
+
+    That share of the ranks at the start is left after the first epoch.
+    """
     epochs, summary = [], []
     for width in settings.widths:
         known = {row.tau: row for row in published.WIDTHS[width]}
@@ -29,7 +32,8 @@ def tau(settings, points=0.1, factor=0.5):
             cells = {f"rank_{i}": r and int(r) for i, r in enumerate(ours, start=1)}
             size = sum(r * n for r, n in zip(ours, shapes, strict=True)) + 10 * width if tau else 1_147_000
             epochs += [
-                {"setting": "x", "seed": seed, "width": width, "tau": tau, "epoch": k, **cells}
+                {"setting": "x", "seed": seed, "width": width, "tau": tau, "epoch": k}
+                | {key: r and (r if k else round(r / left)) for key, r in cells.items()}
                 for seed in settings.seeds
                 for k in range(settings.epochs + 1)
             ]
