@@ -39,7 +39,7 @@ def draw(runs: Runs) -> Any:
         style.marked(ax.xaxis, sorted({r for times in found.values() for r in times if r is not None})[::2])
         style.readable(ax.yaxis, [r for times in found.values() for r in _ratios(times).values()])
         ax.set_ylabel("step / dense step" if what == "training" else "inference / dense")
-        ax.legend()
+        ax.legend(framealpha=1.0)  # it may lie on the line at 1
     axes[1, 0].set_xlabel("rank")
     return figure
 
