@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from matode._array import Array, as_dtype, eye_like, from_host, host, mH, namespace, to_host, total
+from matode._array import Array, as_dtype, eye_like, from_host, host, joined, mH, namespace, to_host, total
 from matode.linalg import truncated_svd
 from matode.lowrank import LowRank
 from matode.truncation import Truncation
@@ -29,7 +29,7 @@ class Wide(NamedTuple):
 
     def joined(self) -> LowRank:
         """Return the block with its bases put side by side."""
-        return LowRank.moving(_joined(self.U), self.S, _joined(self.V))
+        return LowRank.moving(joined(self.U, 1), self.S, joined(self.V, 1))
 
     def truncated(self, rule: Truncation) -> tuple[LowRank, host.ndarray, float]:
         """Return the best approximation that ``rule`` allows, its singular values, and the norm of what is discarded.
@@ -99,7 +99,3 @@ def _times(parts: tuple[Array, ...], P: Array) -> Array:
             products.append(part @ P[start:stop, :])
         start = stop
     return total(products)
-
-
-def _joined(parts: tuple[Array, ...]) -> Array:
-    return parts[0] if len(parts) == 1 else namespace(*parts).concat(list(parts), axis=1)
