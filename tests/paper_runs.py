@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from experiments import defect_seeds, lenet5, pruning, registry, runs, small_singular_values, tables, tau_mlp
+from nn.data import Dataset
 from paper_figures import published
 
 SETTINGS = {
@@ -149,3 +152,13 @@ def store(out: Path, name: str, **how: float) -> runs.Run:
 
     fake = registry.Experiment(name, "", write, SETTINGS[name], SETTINGS[name], (1, 1))
     return runs.execute(fake, SETTINGS[name], quick=True, out=out)
+
+
+def bars():
+    """Return forty images of 28 x 28 pixels with a bright row for each label, as if they were MNIST."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 10, 40)
+    x = 0.1 * rng.standard_normal((40, 1, 28, 28)).astype("float32")
+    for image, label in zip(x, y, strict=True):
+        image[0, 2 * label + 4 : 2 * label + 6] += 1.0
+    return Dataset("mnist", x, y, x[:20], y[:20], "made up")

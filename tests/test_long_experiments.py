@@ -10,21 +10,16 @@ from matode import LowRank, storage
 from matode._array import default_rng, get_backend
 from nn import count_parameters
 from nn import lenet5 as network
-from nn.data import Dataset
 from nn.train import accuracy
+from tests import paper_runs
 
 TINY = lenet5.Settings(recipes=("15520", "dense"), seeds=(0, 1), epochs=2, batch_size=16)
 
 
 @pytest.fixture
 def images(monkeypatch):
-    """Forty bright rows or columns of 28 x 28 pixels."""
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 10, 40)
-    x = 0.1 * rng.standard_normal((40, 1, 28, 28)).astype("float32")
-    for image, label in zip(x, y, strict=True):
-        image[0, 2 * label + 4 : 2 * label + 6] += 1.0
-    made = Dataset("mnist", x, y, x[:20], y[:20], "made up")
+    """MNIST, made up."""
+    made = paper_runs.bars()
     monkeypatch.setattr(lenet5.data, "load", lambda name: made)
     return made
 

@@ -12,7 +12,6 @@ from experiments import cifar, progress, pruning, tables, tau_mlp
 from matode import LowRank, Rank
 from nn import count_parameters
 from nn.baselines import prune
-from nn.data import Dataset
 from paper_figures import (
     fig_cifar,
     fig_decay,
@@ -31,13 +30,8 @@ from tests import paper_runs
 
 @pytest.fixture
 def images(monkeypatch):
-    """Forty bright rows or columns of 28 x 28 pixels."""
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 10, 40)
-    x = 0.1 * rng.standard_normal((40, 1, 28, 28)).astype("float32")
-    for image, label in zip(x, y, strict=True):
-        image[0, 2 * label + 4 : 2 * label + 6] += 1.0
-    made = Dataset("mnist", x, y, x[:20], y[:20], "made up")
+    """MNIST, made up."""
+    made = paper_runs.bars()
     monkeypatch.setattr(tau_mlp.data, "load", lambda name: made)
     return made
 
