@@ -60,6 +60,7 @@ __all__ = [
     "scalar",
     "shifted",
     "sparse_operator",
+    "store_product",
     "to_host",
     "total",
     "zeros_like_shape",
@@ -243,6 +244,14 @@ def joined(arrays: Sequence[Array], axis: int) -> Array:
     if type(arrays[0]) is host.ndarray:
         return host.concatenate(arrays, axis)
     return namespace(*arrays).concat(list(arrays), axis=axis)
+
+
+def store_product(out: Array, rows: slice, A: Array, B: Array) -> None:
+    """Write ``A @ B`` into rows of ``out``, which has its dtype."""
+    if type(out) is host.ndarray:
+        host.matmul(A, B, out=out[rows])
+    else:
+        out[rows, :] = A @ B
 
 
 def total(arrays: Sequence[Array], made: Array | None = None) -> Array:

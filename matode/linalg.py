@@ -25,6 +25,7 @@ from matode._array import (
     namespace,
     to_host,
 )
+from matode.rows import combined, inner
 from matode.spectrum import leading
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def complement(
             return X[:, :0]
         X, scale = X * (1.0 / unit), scale / unit
         size = frobenius(X)
-    N = X - U @ (mH(U) @ X)
+    N = combined([U, X], [-inner(U, X), None])
     floor, left = _floor(q, X, size, scale), frobenius(N)
     tail = negligible * left
     bases = [U]
@@ -118,11 +119,11 @@ def complement(
         noise = 16 * eps(N)
         if eps(N) > 1e-10 and noise * left**2 > max(floor, tail / q) ** 2:
             A = as_dtype(N, _double(N))
-            G, noise = mH(A) @ A, eps(N) ** 2
+            G, noise = inner(A, A), eps(N) ** 2
         else:
-            G = mH(N) @ N
+            G = inner(N, N)
         T, complete = leading(in_double(G), floor, tail, noise, room)
-        Q = _polished(bases, N @ as_dtype(T, N.dtype)) if T.shape[1] else N[:, :0]
+        Q = _polished(bases, combined([N], [as_dtype(T, N.dtype)])) if T.shape[1] else N[:, :0]
         room -= Q.shape[1]
         if Q.shape[1] == 0:
             break
@@ -130,7 +131,7 @@ def complement(
         if complete or room == 0:
             break
         for B in bases:
-            N = N - B @ (mH(B) @ N)
+            N = combined([B, N], [-inner(B, N), None])
     return namespace(U).concat(bases[1:], axis=1) if len(bases) > 2 else bases[-1] if len(bases) == 2 else X[:, :0]
 
 
@@ -140,7 +141,7 @@ def _unformed(
     """Return the complement from ``X* X`` and ``U* X`` alone; None where they do not show all of it."""
     if not _SAFE[0] < frobenius(X) < _SAFE[1]:
         return None
-    G = mH(X) @ X
+    G = inner(X, X)
     noise = 16 * eps(X) * frobenius(G)
     if mixing is not None:
         noise *= frobenius(mixing) ** 2
@@ -152,7 +153,9 @@ def _unformed(
     if not noise <= max(floor, tail / q) ** 2:
         return None
     T = as_dtype(leading(in_double(G), floor, tail, 0.0, room)[0], X.dtype)
-    return _polished([U], X @ (T if mixing is None else mixing @ T) - U @ (inside @ T)) if T.shape[1] else X[:, :0]
+    if T.shape[1] == 0:
+        return X[:, :0]
+    return _polished([U], combined([X, U], [T if mixing is None else mixing @ T, -(inside @ T)]))
 
 
 def _floor(q: int, X: Array, size: float, scale: float) -> float:
@@ -164,14 +167,14 @@ def _polished(bases: Sequence[Array], Q: Array) -> Array:
 
     Projection and Cholesky QR in one: the Gram matrix of what the projection leaves is known from its parts. Where it
     is close to the identity, the series of its inverse root needs no factorisation. Columns that were rounding inside
-    the bases nearly vanish in the projection, and are left out.
+    the bases nearly vanish in the projection, and are left out. Q may be written to.
     """
     xp = namespace(Q)
     for _ in range(_ROUNDS):
         if Q.shape[1] == 0:
             break
-        inside = [mH(B) @ Q for B in bases]
-        G = mH(Q) @ Q
+        inside = [inner(B, Q) for B in bases]
+        G = inner(Q, Q)
         for part in inside:
             G = G - mH(part) @ part
         one = eye_like(Q.shape[1], Q)
@@ -185,9 +188,8 @@ def _polished(bases: Sequence[Array], Q: Array) -> Array:
             w, W = xp.linalg.eigh(in_double(G))
             first = W.shape[1] - int((to_host(w) > _KEPT**2).sum())
             T = as_dtype(W[:, first:] / xp.sqrt(w[first:])[None, :], G.dtype)
-        Q = Q @ T
-        for B, part in zip(bases, inside, strict=True):
-            Q -= B @ (part @ T)
+        same = T.shape[1] == Q.shape[1]
+        Q = combined([Q, *bases], [T, *[-(part @ T) for part in inside]], into=Q if same else None)
         if last:
             break
     return Q
@@ -273,9 +275,9 @@ def _cut(P: Array, s: host.ndarray, Q: Array, rule: Truncation) -> tuple[Array, 
 def reorthonormalise(U: Array) -> tuple[Array, Array]:
     """Return ``U = Q R`` for nearly orthonormal columns, by one Cholesky QR or the first terms of its series."""
     xp = namespace(U)
-    G = mH(U) @ U
+    G = inner(U, U)
     one = eye_like(U.shape[1], U)
     if largest(G - one) * U.shape[1] <= 0.5 * math.sqrt(eps(U)):
-        return U @ (1.5 * one - 0.5 * G), 0.5 * one + 0.5 * G
+        return combined([U], [1.5 * one - 0.5 * G]), 0.5 * one + 0.5 * G
     R = mH(xp.linalg.cholesky(G))
-    return U @ xp.linalg.inv(R), R
+    return combined([U], [xp.linalg.inv(R)]), R

@@ -12,7 +12,8 @@ from functools import partial
 from operator import attrgetter, is_
 from typing import Any
 
-from matode._array import Array, adjoint, apply, eye_like, host, is_sparse, joined, mH
+from matode._array import Array, adjoint, apply, eye_like, host, is_sparse, joined
+from matode.rows import inner
 
 __all__ = ["Columns", "Operators", "Products", "whole"]
 
@@ -236,7 +237,7 @@ class Products:
         elif left or (rows and (id(rows[0]), pair[1]) in self._memo):
             G = joined([self._part(part, X) for part in rows], 0)
         else:
-            G = mH(whole(W)) @ whole(X)
+            G = inner(whole(W), whole(X))
             keep &= rows is not None or columns is not None
         return self.remember(pair, (W, X), G) if keep else G
 

@@ -17,6 +17,7 @@ from matode._array import (
     total,
 )
 from matode.reuse import Products, whole
+from matode.rows import combined, inner
 
 __all__ = [
     "Term",
@@ -53,20 +54,21 @@ class Term(NamedTuple):
 
     def right(self, X: Array) -> Array:
         """Return ``U S V* X``, without the scale."""
-        return self.U @ core_times(self.S, mH(self.V) @ X)
+        return combined([self.U], [core_times(self.S, inner(self.V, X))])
 
     def left(self, X: Array) -> Array:
         """Return ``V S* U* X``, without the scale."""
-        return self.V @ core_times(None if self.S is None else mH(self.S), mH(self.U) @ X)
+        return combined([self.V], [core_times(None if self.S is None else mH(self.S), inner(self.U, X))])
 
     def galerkin(self, W: Array, X: Array) -> Array:
         """Return ``W* U S V* X``, without the scale."""
-        return (mH(W) @ self.U) @ core_times(self.S, mH(self.V) @ X)
+        return inner(W, self.U) @ core_times(self.S, inner(self.V, X))
 
 
 def right_product(terms: Sequence[Term], X: Array, products: Products | None) -> Array:
     """Return the sum of the terms times X, with what ``products`` remembers."""
-    made, known = None, []
+    parts: list[Array] = []
+    cores: list[Array | None] = []
     for term in terms:
         U, S, V, moved, c = term
         if moved is None or products is None:
@@ -75,18 +77,17 @@ def right_product(terms: Sequence[Term], X: Array, products: Products | None) ->
             Z, core = whole(U), products.gram(V, X)
             if S is not None:
                 core = S if core is None else S @ core
-        if core is not None:
-            made = accumulated(made, Z @ (core if c == 1.0 else c * core))
-        elif c == 1.0:
-            known.append(Z)
-        else:
-            made = accumulated(made, c * Z)
-    return total(known, made)
+        if c != 1.0:
+            Z, core = (c * Z, None) if core is None else (Z, c * core)
+        parts.append(Z)
+        cores.append(core)
+    return combined(parts, cores)
 
 
 def left_product(terms: Sequence[Term], X: Array, products: Products | None) -> Array:
     """Return the conjugate transpose of the sum of the terms times X, with what ``products`` remembers."""
-    made, known = None, []
+    parts: list[Array] = []
+    cores: list[Array | None] = []
     for term in terms:
         U, S, V, moved, c = term
         if moved is None or products is None:
@@ -96,13 +97,11 @@ def left_product(terms: Sequence[Term], X: Array, products: Products | None) -> 
             if S is not None:
                 core = mH(S) if core is None else mH(S) @ core
         c = c.conjugate()
-        if core is not None:
-            made = accumulated(made, Z @ (core if c == 1.0 else c * core))
-        elif c == 1.0:
-            known.append(Z)
-        else:
-            made = accumulated(made, c * Z)
-    return total(known, made)
+        if c != 1.0:
+            Z, core = (c * Z, None) if core is None else (Z, c * core)
+        parts.append(Z)
+        cores.append(core)
+    return combined(parts, cores)
 
 
 def galerkin_product(terms: Sequence[Term], W: Array, X: Array, products: Products | None) -> Array:

@@ -16,6 +16,7 @@ from matode.integrators.wide import Wide
 from matode.linalg import complement
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation
+from matode.rows import inner
 
 __all__ = ["Innovation", "galerkin_euler", "innovation"]
 
@@ -107,14 +108,14 @@ def innovation(
     FV = as_dtype(f.right(V), y.dtype)
     if not finite(FV):
         return None
-    F11 = mH(U) @ FV
+    F11 = inner(U, FV)
     U1 = complement(U, FV, inside=F11, **size)
     f = foreseeing(f, U1)
     FU = as_dtype(f.left(U), y.dtype)
     if not finite(FU):
         return None
     V1 = complement(V, FU, inside=mH(F11), **size)
-    return Innovation(U1, V1, F11, mH(FU) @ V1, mH(U1) @ FV, lambda: as_dtype(f.galerkin(U1, V1), y.dtype))
+    return Innovation(U1, V1, F11, inner(FU, V1), inner(U1, FV), lambda: as_dtype(f.galerkin(U1, V1), y.dtype))
 
 
 def _long(B: Array, rows: Array) -> Array:

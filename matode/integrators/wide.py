@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from matode._array import Array, as_dtype, eye_like, from_host, host, joined, mH, namespace, to_host, total
+from matode._array import Array, as_dtype, eye_like, from_host, host, joined, mH, namespace, to_host
 from matode.linalg import truncated_svd
 from matode.lowrank import LowRank
+from matode.rows import combined
 from matode.truncation import Truncation
 
 __all__ = ["Wide", "turned"]
@@ -92,10 +93,8 @@ def turned(parts: tuple[Array, ...], P: Array) -> tuple[Array, Array | None]:
 
 def _times(parts: tuple[Array, ...], P: Array) -> Array:
     """Return ``[*parts] P``."""
-    products, start = [], 0
+    cores, start = [], 0
     for part in parts:
-        stop = start + part.shape[1]
-        if stop > start:
-            products.append(part @ P[start:stop, :])
-        start = stop
-    return total(products)
+        cores.append(P[start : start + part.shape[1], :])
+        start += part.shape[1]
+    return combined(parts, cores)
