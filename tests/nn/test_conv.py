@@ -247,6 +247,9 @@ def test_views_of_the_batch(backend):
 def test_masked(backend):
     x = send(backend, [1.5, -2.0, 3.0], "float32")
     assert_array(masked(x, x > 0), [1.5, 0.0, 3.0], backend, "float32")
+    both = backend.xp.stack([x > 0, x < 0])
+    assert_array(masked(x[None, :], both), [[1.5, 0.0, 3.0], [0.0, -2.0, 0.0]], backend, "float32")
+    assert_array(x, [1.5, -2.0, 3.0], backend, "float32")
 
 
 @pytest.mark.parametrize(
