@@ -45,6 +45,20 @@ def test_medians_of_interleaved_calls():
     assert set(seconds) == {"a", "b"}
 
 
+@pytest.mark.parametrize(("batch", "calls"), [(0.9, 1), (1.5, 1 + 1), (2.5, 1 + 2)])
+def test_short_calls_are_measured_after_one_that_is_not(batch, calls):
+    made = []
+
+    def clock(call):  # a second each
+        before = len(made)
+        call()
+        return float(len(made) - before)
+
+    seconds = timing.interleaved({"a": lambda: made.append("a")}, 4, warm_up=0, batch=batch, clock=clock)
+    assert len(made) == 1 + 4 * calls
+    assert seconds == {"a": 1.0}
+
+
 def test_exponent_of_a_power_law():
     rows = [{"substep": "Euler", "n": n, "seconds": 3e-9 * n**1.5} for n in (10, 100, 1000)]
     assert scaling.exponent(rows, "Euler") == pytest.approx(1.5)

@@ -106,8 +106,8 @@ def samples(
     warm_up : int
         Calls before the first measurement.
     batch : float
-        Calls shorter than this are repeated within one measurement, so that each finds its own data in the cache; zero
-        measures every call on its own.
+        Calls shorter than this are repeated within one measurement, after one that is not measured, so that each finds
+        its own data in the cache, as the step after a step does; zero measures every call on its own.
     pause : float
         Seconds without work before each measurement: the threads of one library keep a core busy for a while after
         their work, to the cost of the next library.
@@ -119,13 +119,16 @@ def samples(
     for name, call in calls.items():
         for _ in range(warm_up):
             call()
-        counts[name] = max(1, int(batch / max(measure(call), 1e-9))) if batch else 1
+        counts[name] = int(batch / max(measure(call), 1e-9))
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repetitions):
         for name, call in calls.items():
             if pause:
                 time.sleep(pause)
-            times[name].append(measure(_repeated(call, counts[name])) / counts[name])
+            if counts[name]:
+                call()
+            count = max(1, counts[name])
+            times[name].append(measure(_repeated(call, count)) / count)
     return times
 
 
