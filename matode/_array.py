@@ -226,6 +226,8 @@ def zeros_like_shape(shape: Sequence[int], like: Array) -> Array:
 
 def mH(x: Array) -> Array:
     """Return the conjugate transpose; a view, without a copy, when ``x`` is real."""
+    if type(x) is host.ndarray:
+        return x.mT.conj() if x.dtype.kind == "c" else x.mT
     return namespace(x).conj(x.mT) if is_complex(x) else x.mT
 
 
@@ -306,8 +308,8 @@ def largest(x: Array) -> float:
 
 def finite(x: Array) -> bool:
     """Whether every entry is finite. One number crosses to the host."""
-    if type(x) is host.ndarray:
-        return bool(host.isfinite(x).all())
+    if type(x) is host.ndarray:  # the square is finite but where a value is not, or is very large
+        return math.isfinite(host.vdot(x, x).real) or bool(host.isfinite(x).all())
     xp = namespace(x)
     return bool(xp.all(xp.isfinite(x)))
 
@@ -317,9 +319,12 @@ def overflowing(arrays: Sequence[Array]) -> bool:
     return not all(finite(x * x) for x in arrays)
 
 
+_NUMBERS = (int, float, complex, host.generic)
+
+
 def is_scalar(c: Any) -> bool:
     """Whether ``c`` is a number: Python's, NumPy's, or a 0-d array."""
-    return isinstance(c, int | float | complex | host.generic) or (is_array(c) and c.ndim == 0)
+    return isinstance(c, _NUMBERS) or (is_array(c) and c.ndim == 0)
 
 
 def scalar(c: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import field as dataclass_field
 from typing import Any
 
 from matode._array import is_complex
-from matode.evaluations import DenseEvaluation, Operator, Sum, as_evaluation, is_evaluation
+from matode.evaluations import DenseEvaluation, Lazy, Operator, Sum, as_evaluation, is_evaluation
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Field, State
 from matode.reuse import Operators
@@ -46,7 +46,7 @@ class UserField:
         """Evaluate F at (t, Y) and return one evaluation per block."""
         if self.single:
             value = self.function(t, Y[0])
-            if isinstance(value, tuple | list) and len(value) == 1:
+            if not isinstance(value, Lazy) and isinstance(value, tuple | list) and len(value) == 1:
                 value = value[0]
             return (_evaluation(value, Y[0], 0),)
         else:

@@ -66,17 +66,17 @@ def _reusing(y: LowRank, field: Field | None) -> LowRank:
 
 def k_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
     """Return F V per low-rank block, F itself per dense block."""
-    return _moves(_K, F, Y, _bases(Y))
+    return _moves(_K, F, _bases(Y), Y)
 
 
 def l_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
     """Return F* U per low-rank block, F itself per dense block."""
-    return _moves(_L, F, Y, _bases(Y))
+    return _moves(_L, F, _bases(Y), Y)
 
 
 def s_rhs(F: Sequence[Evaluation], Y: Sequence[Block]) -> Blocks:
     """Return U* F V per low-rank block, F itself per dense block."""
-    return _moves(_S, F, Y, _bases(Y))
+    return _moves(_S, F, _bases(Y), Y)
 
 
 def k_flow(
@@ -184,10 +184,13 @@ def _bases(Y: Sequence[Block]) -> list[_Bases | None]:
     return [_Bases(y.U, y.V, y.products) if isinstance(y, LowRank) else None for y in Y]
 
 
-def _moves(flow: _Flow, F: Sequence[Evaluation], Y: Sequence[Block], bases: Sequence[_Bases | None]) -> Blocks:
-    """Return the action on each low-rank block, or the values of a dense block, in the block's dtype."""
+def _moves(flow: _Flow, F: Sequence[Evaluation], bases: Sequence[_Bases | None], like: Sequence[Any]) -> Blocks:
+    """Return the action on each low-rank block, or the values of a dense block, in the dtype of what is ``like`` it."""
     return tuple(
-        [as_dtype(f.full() if b is None else flow.action(f, b), y.dtype) for f, y, b in zip(F, Y, bases, strict=True)]
+        [
+            as_dtype(f.full() if b is None else flow.action(f, b), x.dtype)
+            for f, b, x in zip(F, bases, like, strict=True)
+        ]
     )
 
 
@@ -210,7 +213,7 @@ class Motion:
         """Return the derivative of Z at time t."""
         lift = self._flow.lift
         state = State([z if b is None else lift(b, z) for b, z in zip(self._bases, Z, strict=True)])
-        moves = _moves(self._flow, self._field(t, state), self.Y, self._bases)
+        moves = _moves(self._flow, self._field(t, state), self._bases, Z)
         return moves if self._sign == 1.0 else tuple(self._sign * move for move in moves)
 
     def compressed(self, i: int, A: Any, B: Any) -> tuple[Any, Any]:

@@ -41,6 +41,7 @@ from matode.terms import (
     of_one_dtype,
     right_product,
     row_products,
+    term_of,
     times_core,
 )
 from matode.truncation import Truncation
@@ -96,7 +97,8 @@ class LowRank(Lazy):
     """What the step that moves this matrix remembers; None outside of a step."""
 
     def __init__(self, U: Array, S: Array | None, V: Array) -> None:
-        _made((checked(U, S, V),), None, self)
+        term = checked(U, S, V)
+        _made((term,), None, term.U, (U.shape[0], V.shape[0]), self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LowRank cannot be changed: make a new one instead of setting {name!r}")
@@ -104,7 +106,9 @@ class LowRank(Lazy):
     @classmethod
     def _of(cls, *terms: Term) -> LowRank:
         """Make a value of terms that are known to be consistent."""
-        return _made(terms, next((term.products for term in terms if term.products is not None), None))
+        U, V = terms[0].U, terms[0].V
+        products = next((term.products for term in terms if term.products is not None), None)
+        return _made(terms, products, _head(U), (U.shape[0], V.shape[0]))
 
     @classmethod
     def from_dense(cls, A: Array, truncation: Truncation) -> LowRank:
@@ -208,7 +212,7 @@ class LowRank(Lazy):
 
         The factors are not checked: they must fit.
         """
-        return _made((Term(U, S, V, products),), products)
+        return _made((term_of((U, S, V, products, 1.0)),), products, U, (U.shape[0], V.shape[0]))
 
     @property
     def rank(self) -> int:
@@ -346,7 +350,8 @@ class LowRank(Lazy):
         if is_array(c):  # a 0-d array stays on its device; a real one must not widen the factors
             c = as_dtype(c, namespace(c).result_type(c, self.head) if is_complex(c) else self.dtype)
         elif isinstance(c, int | float) or is_complex(self.head):
-            return _made(tuple([Term(U, S, V, P, c * k) for U, S, V, P, k in self._terms]), self.products)
+            scaled = tuple([term_of((U, S, V, P, c * k)) for U, S, V, P, k in self._terms])
+            return _made(scaled, self.products, self.head, self.shape)
         terms = []
         for U, S, V, P, _ in self._plain:
             terms.append(of_one_dtype(U, c * (eye_like(U.shape[1], U) if S is None else S), V, P))
@@ -362,8 +367,10 @@ class LowRank(Lazy):
         terms = []
         for U, S, V, P, c in self._terms:
             Z = apply(A, U) if P is None else P.image(A, U)
-            terms.append(Term(Z, S, V, P, c) if Z.dtype == U.dtype else of_one_dtype(whole(Z), S, whole(V), P, c))
-        return _made(tuple(terms), self.products)
+            same = Z.dtype == U.dtype
+            terms.append(term_of((Z, S, V, P, c)) if same else of_one_dtype(whole(Z), S, whole(V), P, c))
+        U = terms[0][0]
+        return _made(tuple(terms), self.products, _head(U), (U.shape[0], self.shape[1]))
 
     def _multiplied_right(self, B: Any) -> LowRank:
         if isinstance(B, Lazy):
@@ -380,8 +387,10 @@ class LowRank(Lazy):
         terms = []
         for U, S, V, P, c in self._terms:
             Z = apply(adjoint(B), V) if P is None else P.image(B, V, star=True)
-            terms.append(Term(U, S, Z, P, c) if Z.dtype == V.dtype else of_one_dtype(whole(U), S, whole(Z), P, c))
-        return _made(tuple(terms), self.products)
+            same = Z.dtype == V.dtype
+            terms.append(term_of((U, S, Z, P, c)) if same else of_one_dtype(whole(U), S, whole(Z), P, c))
+        U, _, V = terms[0][:3]
+        return _made(tuple(terms), self.products, _head(U), (self.shape[0], V.shape[0]))
 
     def _hadamard(self, other: Any) -> Any:
         if isinstance(other, Operator):
@@ -406,7 +415,7 @@ class LowRank(Lazy):
                 raise ValueError(f"cannot add low-rank matrices of shapes {self.shape} and {other.shape}")
             x, y = self.head, other.head
             a, b = (self, other) if type(x) is type(y) and x.dtype == y.dtype else _promoted(self, other)
-            return _made(a._terms + b._terms, a.products or b.products)
+            return _made(a._terms + b._terms, a.products or b.products, a.head, self.shape)
         return super().__add__(other)
 
     def __sub__(self, other: Any) -> Any:
@@ -429,14 +438,18 @@ def _in_unit_basis(A: Array) -> LowRank:
     return LowRank(A, None, eye_like(n, A)) if n <= m else LowRank(eye_like(m, A), None, mH(A))
 
 
-def _made(terms: tuple[Term, ...], products: Products | None, Y: LowRank | None = None) -> LowRank:
+def _made(
+    terms: tuple[Term, ...], products: Products | None, head: Array, shape: tuple[int, int], Y: LowRank | None = None
+) -> LowRank:
     """Return a value, a new one unless it is given, made of terms that are known to be consistent."""
-    U, V = terms[0].U, terms[0].V
     Y = _new(LowRank) if Y is None else Y
     fields = Y.__dict__
-    fields["_terms"], fields["products"] = terms, products
-    fields["head"], fields["shape"] = U.parts[0] if type(U) is Columns else U, (U.shape[0], V.shape[0])
+    fields["_terms"], fields["products"], fields["head"], fields["shape"] = terms, products, head, shape
     return Y
+
+
+def _head(U: Any) -> Array:
+    return U.parts[0] if type(U) is Columns else U
 
 
 def _promoted(Y: LowRank, Z: LowRank) -> tuple[LowRank, LowRank]:

@@ -12,8 +12,7 @@ from functools import partial
 from operator import attrgetter, is_
 from typing import Any
 
-from matode._array import Array, adjoint, apply, eye_like, host, is_sparse, joined
-from matode.rows import inner
+from matode._array import Array, adjoint, apply, eye_like, host, is_sparse, joined, mH, zeros_like_shape
 
 __all__ = ["Columns", "Operators", "Products", "whole"]
 
@@ -153,11 +152,23 @@ class Products:
     them. The factors of a LowRank are never written to.
     """
 
-    __slots__ = ("__weakref__", "_bases", "_images", "_memo", "_operators", "_seen", "_self", "_users", "recall")
+    __slots__ = (
+        "__weakref__",
+        "_bases",
+        "_images",
+        "_kept",
+        "_memo",
+        "_operators",
+        "_seen",
+        "_self",
+        "_users",
+        "recall",
+    )
 
     def __init__(self, operators: Operators | None = None) -> None:
         self._bases: dict[int, tuple[Array, ...]] = {}  # what they are joined from
         self._images: dict[int, tuple[Array, ...]] = {}
+        self._kept: list[Array] = []
         self._memo: dict[Hashable, Any] = {}
         self._users: dict[int, tuple[Any, list[Hashable]]] = {id(None): (None, [])}
         self._operators = Operators() if operators is None else operators
@@ -182,11 +193,8 @@ class Products:
             return U
         W = joined((U, self.hold(U1)), 1)
         self._held(W, (U, U1))
-        p, a, b, c = U.shape[1], id(U), id(U1), id(W)
-        one, memo = eye_like(W.shape[1], U), self._memo
-        memo[a, b], memo[b, a] = one[:p, p:], one[p:, :p]
-        memo[a, c], memo[c, a] = one[:p, :], one[:, :p]
-        memo[b, c], memo[c, b] = one[p:, :], one[:, p:]
+        a, b, nothing = id(U), id(U1), zeros_like_shape((U.shape[1], U1.shape[1]), U)
+        self._memo[a, b], self._memo[b, a] = nothing, nothing.mT
         return W
 
     def image(self, A: Any, X: Any, *, star: bool = False) -> Any:
@@ -237,7 +245,7 @@ class Products:
         elif left or (rows and (id(rows[0]), pair[1]) in self._memo):
             G = joined([self._part(part, X) for part in rows], 0)
         else:
-            G = inner(whole(W), whole(X))
+            G = mH(whole(W)) @ whole(X)
             keep &= rows is not None or columns is not None
         return self.remember(pair, (W, X), G) if keep else G
 
@@ -248,8 +256,9 @@ class Products:
 
     def remember(self, key: Hashable, watched: Sequence[Any], value: Array) -> Array:
         """Remember a value for as long as the ``watched`` arrays live, and return it."""
+        users, bases = self._users, self._bases  # which are held as long as this lives
         try:
-            users = [self._users.get(id(X)) or self._watched(X) for X in watched]
+            users = [users.get(id(X)) or self._watched(X) for X in watched if id(X) not in bases]
         except TypeError:  # a library whose arrays cannot be watched
             return value
         self._memo[key] = value
@@ -259,7 +268,7 @@ class Products:
 
     def _held(self, X: Array, parts: tuple[Array, ...]) -> None:
         place = id(X)
-        self._users[place] = X, []
+        self._kept.append(X)
         self._bases[place] = parts
         self._memo[place, place] = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from matode._array import (
@@ -29,6 +30,7 @@ __all__ = [
     "of_one_dtype",
     "right_product",
     "row_products",
+    "term_of",
     "times_core",
 ]
 
@@ -63,6 +65,10 @@ class Term(NamedTuple):
     def galerkin(self, W: Array, X: Array) -> Array:
         """Return ``W* U S V* X``, without the scale."""
         return inner(W, self.U) @ core_times(self.S, inner(self.V, X))
+
+
+term_of = partial(tuple.__new__, Term)
+"""``Term(*values)`` from all five values as one tuple: half the time, in what every stage does several times."""
 
 
 def right_product(terms: Sequence[Term], X: Array, products: Products | None) -> Array:
@@ -130,7 +136,7 @@ def _acted(action: str, term: Term, thin: tuple[Array, ...], products: Products 
     if products is None:
         return getattr(term, action)(*thin)
     U, S, V = term[:3]
-    key = (action, id(U), id(S), id(V), *map(id, thin))
+    key = (action, id(U), id(S), id(V), id(thin[0]), id(thin[-1]))
     found = products.recall(key)
     if found is None:
         found = products.remember(key, (U, S, V, *thin), getattr(term, action)(*thin))
