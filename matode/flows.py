@@ -176,7 +176,7 @@ def _inner(U: Array, A: Any, y: LowRank) -> Array:
     if A is None:
         return zeros_like_shape((U.shape[1], U.shape[1]), U)
     products = y.products
-    return as_dtype(mH(U) @ apply(A, U) if products is None else products.gram(U, products.image(A, U)), U.dtype)
+    return as_dtype(mH(U) @ apply(A, U) if products is None else mH(products.gram(products.image(A, U), U)), U.dtype)
 
 
 def _bases(Y: Sequence[Block]) -> list[_Bases | None]:
@@ -185,7 +185,7 @@ def _bases(Y: Sequence[Block]) -> list[_Bases | None]:
 
 
 def _moves(flow: _Flow, F: Sequence[Evaluation], bases: Sequence[_Bases | None], like: Sequence[Any]) -> Blocks:
-    """Return the action on each low-rank block, or the values of a dense block, in the dtype of what is ``like`` it."""
+    """Return the action on each low-rank block, or the values of a dense block, in the dtype of its ``like``."""
     return tuple(
         [
             as_dtype(f.full() if b is None else flow.action(f, b), x.dtype)

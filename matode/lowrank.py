@@ -31,7 +31,7 @@ from matode._array import (
 )
 from matode.entrywise import power
 from matode.evaluations import Lazy, Operator
-from matode.reuse import Columns, Products, whole
+from matode.reuse import Fixed, Products, whole
 from matode.terms import (
     Term,
     checked,
@@ -449,7 +449,7 @@ def _made(
 
 
 def _head(U: Any) -> Array:
-    return U.parts[0] if type(U) is Columns else U
+    return U.head if type(U) is Fixed else U
 
 
 def _promoted(Y: LowRank, Z: LowRank) -> tuple[LowRank, LowRank]:

@@ -12,9 +12,9 @@ from functools import partial
 from operator import attrgetter, is_
 from typing import Any
 
-from matode._array import Array, adjoint, apply, eye_like, host, is_sparse, joined, mH, zeros_like_shape
+from matode._array import Array, adjoint, apply, eye_like, host, is_sparse, joined, mH
 
-__all__ = ["Columns", "Operators", "Products", "whole"]
+__all__ = ["Fixed", "Operators", "Products", "whole"]
 
 
 _BUFFERS = {
@@ -117,60 +117,53 @@ def _overlook(operators: Callable[[], Operators | None], place: int, _: Any) -> 
         alive.seen.pop(place, None)
 
 
-class Columns:
-    """Matrices side by side, which become one array only where somebody asks for it."""
+class Fixed:
+    """A matrix that stays fixed while a step is under way, and what was made of it.
 
-    __slots__ = ("__weakref__", "_whole", "dtype", "parts", "shape")
+    ``parts`` are such matrices side by side, which become one array only where somebody asks for it.
+    """
 
-    def __init__(self, parts: Sequence[Any]) -> None:
-        self.parts: tuple[Array, ...] = tuple(
-            [x for part in parts for x in (part.parts if type(part) is Columns else (part,))]
-        )
-        self.dtype = self.parts[0].dtype
-        self._whole: Array | None = None
-        self.shape = (parts[0].shape[0], sum([part.shape[1] for part in parts]))
+    __slots__ = ("_whole", "dtype", "grams", "head", "images", "parts", "shape")
+
+    head: Array
+    shape: tuple[int, int]
+
+    def __init__(self, array: Array | None, parts: tuple[Fixed, ...] = ()) -> None:
+        self._whole, self.parts = array, parts
+        head: Array = parts[0].head if array is None else array
+        width: int = sum([part.shape[1] for part in parts]) if array is None else head.shape[1]
+        self.head, self.dtype, self.shape = head, head.dtype, (head.shape[0], width)
+        self.images: dict[Hashable, Fixed] = {}
+        self.grams: dict[int, tuple[Array, Array]] = {}  # by the identity of the other factor, which is kept for that
 
     @property
     def whole(self) -> Array:
         """The array."""
         if self._whole is None:
-            self._whole = joined(self.parts, 1)
+            self._whole = joined([part.whole for part in self.parts], 1)
         return self._whole
 
 
 def whole(X: Any) -> Array:
     """Return a factor of a term as an array."""
-    return X.whole if type(X) is Columns else X
+    return X.whole if type(X) is Fixed else X
 
 
 class Products:
     """Remembers products with arrays that it was told to hold; one step makes one, and drops it at its end.
 
-    Keys are identities, of arrays that are held or that a weak reference watches: an entry goes when the foreign array
-    goes, so that matrices made anew for each evaluation are not kept alive. An operator is known by the memory that it
-    views, since ``A.T`` is a new object at each call, and by a fingerprint of its entries, since a field may write to
-    them. The factors of a LowRank are never written to.
+    What is remembered goes when a foreign array that had a part in it goes, so that matrices made anew for each
+    evaluation are not kept alive. An operator is known by the memory that it views, since ``A.T`` is a new object at
+    each call, and by a fingerprint of its entries, since a field may write to them. The factors of a LowRank are never
+    written to.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_bases",
-        "_images",
-        "_kept",
-        "_memo",
-        "_operators",
-        "_seen",
-        "_self",
-        "_users",
-        "recall",
-    )
+    __slots__ = ("__weakref__", "_bases", "_memo", "_operators", "_seen", "_self", "_users", "recall")
 
     def __init__(self, operators: Operators | None = None) -> None:
-        self._bases: dict[int, tuple[Array, ...]] = {}  # what they are joined from
-        self._images: dict[int, tuple[Array, ...]] = {}
-        self._kept: list[Array] = []
+        self._bases: dict[int, Fixed] = {}
         self._memo: dict[Hashable, Any] = {}
-        self._users: dict[int, tuple[Any, list[Hashable]]] = {id(None): (None, [])}
+        self._users: dict[Hashable, tuple[Any, list[tuple[dict[Any, Any], Hashable]]]] = {id(None): (None, [])}
         self._operators = Operators() if operators is None else operators
         self._seen = self._operators.seen
         self._self = weakref.ref(self)  # no reference leads back here, so that a step's end frees all
@@ -179,110 +172,108 @@ class Products:
 
     @property
     def entries(self) -> int:
-        """How many products are remembered; that a matrix is orthonormal is none."""
-        return sum(value is not None for value in self._memo.values())
+        """How many products with foreign arrays are remembered."""
+        return len({(id(table), key) for _, made in self._users.values() for table, key in made if key in table})
 
     def hold(self, X: Array) -> Array:
         """Declare that X stays fixed, with orthonormal columns, and return it."""
-        self._held(X, ())
+        self._bases[id(X)] = Fixed(X)
+        self._memo[id(X), id(X)] = None
         return X
 
     def extended(self, U: Array, U1: Array) -> Array:
         """Return ``[U, U1]``, whose columns are orthonormal, so that products with it reuse those with U."""
         if U1.shape[1] == 0:
             return U
-        W = joined((U, self.hold(U1)), 1)
-        self._held(W, (U, U1))
-        a, b, nothing = id(U), id(U1), zeros_like_shape((U.shape[1], U1.shape[1]), U)
-        self._memo[a, b], self._memo[b, a] = nothing, nothing.mT
+        W = self.hold(joined((U, self.hold(U1)), 1))
+        self._bases[id(W)].parts = self._bases[id(U)], self._bases[id(U1)]
+        p, a, b, c = U.shape[1], id(U), id(U1), id(W)
+        one, memo = eye_like(W.shape[1], U), self._memo
+        memo[a, b], memo[b, a] = one[:p, p:], one[p:, :p]
+        memo[a, c], memo[c, a] = one[:p, :], one[:, :p]
+        memo[b, c], memo[c, b] = one[p:, :], one[:, p:]
         return W
 
     def image(self, A: Any, X: Any, *, star: bool = False) -> Any:
         """Return ``A @ X``, or ``A* @ X``, for an array, a sparse matrix or a ``LinearOperator``."""
-        place = id(X)
-        parts = self._bases.get(place)
-        if parts is None:
-            parts = self._images.get(place)
-            if parts is None and (not star or type(A) is host.ndarray):
-                return apply(adjoint(A) if star else A, whole(X))
+        fixed = X if type(X) is Fixed else self._bases.get(id(X))
+        if fixed is None and (not star or type(A) is host.ndarray):
+            return apply(adjoint(A) if star else A, X)
         known = self._seen.get(id(A))
         if known is None or not known.describes(A):
             known = self._operators.meet(A)
             if known is None:
                 return apply(adjoint(A) if star else A, whole(X))
         contents = known.contents()
-        if parts is None:
-            return apply(known.adjoint(A, contents), whole(X))
-        Z = self._memo.get((known.name, contents, star, place))
-        return self._image(A, X, star, known, contents) if Z is None else Z
-
-    def _image(self, A: Any, X: Any, star: bool, known: _HostMatrix, contents: Hashable) -> Any:
-        key = (known.name, contents, star, id(X))
-        Z = self._memo.get(key)
+        if fixed is None:
+            return apply(known.adjoint(A, contents), X)
+        key = known.name, contents, star
+        Z = fixed.images.get(key)
         if Z is None:
-            parts = self._bases.get(id(X)) or self._images.get(id(X), ())
-            if parts:
-                Z = Columns([self._image(A, part, star, known, contents) for part in parts])
-                parts = Z.parts
-            else:
-                Z = apply(known.adjoint(A, contents) if star else A, X)
-            self.remember(key, (*known.owners, X, Z), Z)
-            if id(Z) in self._users:
-                self._images[id(Z)] = parts
+            made = self._users.get(known.name) or self._watched(known.name, known.owners)
+            Z = _image(known.adjoint(A, contents) if star else A, fixed, key, made[1])
         return Z
 
-    def gram(self, W: Any, X: Any, *, keep: bool = True) -> Array | None:
-        """Return ``W* X``; None is the identity."""
-        pair = id(W), id(X)
-        G = self._memo.get(pair, self)
-        if G is not self:
-            return G
-        left, right = self._images.get(pair[0]), self._images.get(pair[1])
-        rows = self._bases.get(pair[0]) if left is None else left
-        columns = self._bases.get(pair[1]) if right is None else right
-        if right or (columns and (pair[0], id(columns[0])) in self._memo):
-            G = joined([self._part(W, part) for part in columns], 1)
-        elif left or (rows and (id(rows[0]), pair[1]) in self._memo):
-            G = joined([self._part(part, X) for part in rows], 0)
-        else:
-            G = mH(whole(W)) @ whole(X)
-            keep &= rows is not None or columns is not None
-        return self.remember(pair, (W, X), G) if keep else G
-
-    def _part(self, W: Any, X: Any) -> Array:
-        """Return ``W* X``, of which a larger product is made that is remembered in its place."""
-        G = self.gram(W, X, keep=False)
-        return eye_like(X.shape[1], whole(X)) if G is None else G
+    def gram(self, Z: Any, X: Array) -> Array | None:
+        """Return ``Z* X``; None is the identity."""
+        if type(Z) is Fixed:
+            return _gram(Z, X, self._bases.get(id(X)))
+        G = self._memo.get((id(Z), id(X)), self)
+        if G is self:
+            G = mH(Z) @ X
+            if id(Z) in self._bases or id(X) in self._bases:
+                self.remember((id(Z), id(X)), (Z, X), G)
+        return G
 
     def remember(self, key: Hashable, watched: Sequence[Any], value: Array) -> Array:
         """Remember a value for as long as the ``watched`` arrays live, and return it."""
-        users, bases = self._users, self._bases  # which are held as long as this lives
+        users, bases = self._users, self._bases  # which live as long as this
         try:
-            users = [users.get(id(X)) or self._watched(X) for X in watched if id(X) not in bases]
+            found = [users.get(id(X)) or self._watched(id(X), (X,)) for X in watched if id(X) not in bases]
         except TypeError:  # a library whose arrays cannot be watched
             return value
         self._memo[key] = value
-        for _, keys in users:
-            keys.append(key)
+        for _, made in found:
+            made.append((self._memo, key))
         return value
 
-    def _held(self, X: Array, parts: tuple[Array, ...]) -> None:
-        place = id(X)
-        self._kept.append(X)
-        self._bases[place] = parts
-        self._memo[place, place] = None
-
-    def _watched(self, X: Any) -> tuple[Any, list[Hashable]]:
-        """Watch an array that may go, and return where to write down what then goes with it."""
-        place = id(X)
-        users = self._users[place] = weakref.ref(X, partial(_forget, self._self, place)), []
+    def _watched(self, place: Hashable, arrays: Sequence[Any]) -> tuple[Any, list[tuple[dict[Any, Any], Hashable]]]:
+        """Watch arrays that may go, and return where to write down what then goes with them."""
+        forget = partial(_forget, self._self, place)
+        users = self._users[place] = [weakref.ref(X, forget) for X in arrays], []
         return users
 
 
-def _forget(products: Callable[[], Products | None], place: int, _: Any) -> None:
+def _image(A: Any, X: Fixed, key: Hashable, made: list[tuple[dict[Any, Any], Hashable]]) -> Fixed:
+    """Return ``A @ X``, of its parts where it has some, and write down that it was made."""
+    if X.parts:
+        Z = Fixed(None, tuple([part.images.get(key) or _image(A, part, key, made) for part in X.parts]))
+    else:
+        Z = Fixed(apply(A, X.whole))
+    X.images[key] = Z
+    made.append((X.images, key))
+    return Z
+
+
+def _gram(Z: Fixed, X: Array, basis: Fixed | None) -> Array:
+    """Return ``Z* X``, from the parts of X with which a product is known, or from those of Z."""
+    found = Z.grams.get(id(X))
+    if found is not None:
+        return found[1]
+    columns = () if basis is None else basis.parts
+    if columns and id(columns[0].head) in Z.grams:
+        G = joined([_gram(Z, part.whole, part) for part in columns], 1)
+    elif Z.parts:
+        G = joined([_gram(part, X, basis) for part in Z.parts], 0)
+    else:
+        G = mH(Z.whole) @ X
+    Z.grams[id(X)] = X, G
+    return G
+
+
+def _forget(products: Callable[[], Products | None], place: Hashable, _: Any) -> None:
     """Take out what an array that is gone had a part in."""
     alive = products()
     if alive is not None:
-        alive._images.pop(place, None)
-        for key in alive._users.pop(place, (None, ()))[1]:
-            alive._memo.pop(key, None)
+        for table, key in alive._users.pop(place, (None, ()))[1]:
+            table.pop(key, None)

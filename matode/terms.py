@@ -118,10 +118,10 @@ def galerkin_product(terms: Sequence[Term], W: Array, X: Array, products: Produc
         if moved is None or products is None:
             core = _acted("galerkin", term, (W, X), products)
         else:
-            outer, inner = products.gram(W, U), products.gram(V, X)
+            outer, inner = products.gram(U, W), products.gram(V, X)
             core = inner if S is None else S if inner is None else S @ inner
             if outer is not None:
-                core = outer if core is None else outer @ core
+                core = mH(outer) if core is None else mH(outer) @ core
             elif core is None:
                 core = eye_like(X.shape[1], X)
         if c == 1.0:
