@@ -12,7 +12,8 @@ from functools import partial
 from operator import attrgetter, is_
 from typing import Any
 
-from matode._array import Array, adjoint, apply, eye_like, host, is_sparse, joined, mH
+from matode._array import Array, adjoint, apply, eye_like, host, is_sparse, joined
+from matode.rows import inner
 
 __all__ = ["Fixed", "Operators", "Products", "whole"]
 
@@ -220,7 +221,7 @@ class Products:
             return _gram(Z, X, self._bases.get(id(X)))
         G = self._memo.get((id(Z), id(X)), self)
         if G is self:
-            G = mH(Z) @ X
+            G = inner(Z, X)
             if id(Z) in self._bases or id(X) in self._bases:
                 self.remember((id(Z), id(X)), (Z, X), G)
         return G
@@ -266,7 +267,7 @@ def _gram(Z: Fixed, X: Array, basis: Fixed | None) -> Array:
     elif Z.parts:
         G = joined([_gram(part, X, basis) for part in Z.parts], 0)
     else:
-        G = mH(Z.whole) @ X
+        G = inner(Z.whole, X)
     Z.grams[id(X)] = X, G
     return G
 
