@@ -16,6 +16,7 @@ from matode._array import (
     mH,
     namespace,
     total,
+    zeros_like_shape,
 )
 from matode.reuse import Products, whole
 from matode.rows import combined, inner
@@ -117,6 +118,8 @@ def galerkin_product(terms: Sequence[Term], W: Array, X: Array, products: Produc
         U, S, V, moved, c = term
         if moved is None or products is None:
             core = _acted("galerkin", term, (W, X), products)
+        elif products.orthogonal(W, U) or products.orthogonal(V, X):
+            continue
         else:
             outer, inner = products.gram(U, W), products.gram(V, X)
             core = inner if S is None else S if inner is None else S @ inner
@@ -128,7 +131,7 @@ def galerkin_product(terms: Sequence[Term], W: Array, X: Array, products: Produc
             known.append(core)
         else:
             made = accumulated(made, c * core)
-    return total(known, made)
+    return total(known, made) if known or made is not None else zeros_like_shape((W.shape[1], X.shape[1]), X)
 
 
 def _acted(action: str, term: Term, thin: tuple[Array, ...], products: Products | None) -> Array:

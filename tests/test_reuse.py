@@ -21,12 +21,14 @@ from matode import (
     ParallelBUG,
     ParallelBUG2,
     Rank,
+    euler,
     reuse,
     rk4,
 )
 from matode._array import get_backend, sparse_operator, to_host
 from matode.field import UserField
 from matode.flows import k_flow, reusing
+from matode.linalg import complement
 from matode.reuse import Products
 from tests.backends import assert_array, send
 
@@ -54,15 +56,34 @@ def _plain(F):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("substep", [(), (euler,)])
 @pytest.mark.parametrize("integrator", [AugmentedBUG, ParallelBUG, ParallelBUG2, MidpointBUG, BUG, KSL, LSK, KSLStrang])
-def test_reusing_agrees_with_the_plain_path(backend, integrator, dtype):
+def test_reusing_agrees_with_the_plain_path(backend, integrator, substep, dtype):
     F, Y0 = _lyapunov(backend, dtype)
-    method = integrator(truncation=Rank(4)) if hasattr(integrator, "truncation") else integrator()
+    method = integrator(*substep, truncation=Rank(4)) if hasattr(integrator, "truncation") else integrator(*substep)
     reused, plain = (method.step(UserField(f), 0.3, 0.02, (Y0,)).Y[0] for f in (F, _plain(F)))
     for Y in (reused, plain):
         assert Y.products is None
     difference = np.linalg.norm(to_host(reused.to_dense()) - to_host(plain.to_dense()))
     assert difference <= 1e-14 * np.linalg.norm(to_host(plain.to_dense())) * 18
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_new_columns_on_both_sides_meet_only_what_is_not_the_moved_matrix_itself(backend, dtype):
+    F, Y0 = _lyapunov(backend, dtype)
+    A = _operator(backend, dtype)
+    (Y,) = reusing((Y0,))
+    rng = np.random.default_rng(4)
+    U1, V1 = (complement(X, send(backend, rng.standard_normal((18, 3)), dtype)) for X in (Y.U, Y.V))
+    Y.products.beside(Y.U, U1)
+    Y.products.beside(Y.V, V1)
+    assert Y.products.orthogonal(U1, Y.U)
+    assert Y.products.orthogonal(Y.V, V1)
+    assert not Y.products.orthogonal(U1, Y.V)
+    for G in (F, lambda t, Y: A @ Y @ A + A @ Y):
+        found, plain = (G(0.3, X).galerkin(U1, V1) for X in (Y, Y0))
+        assert_array(found, to_host(plain), backend, atol=1e-13)
+    assert_array((A @ Y - 2.0 * (Y @ A)).galerkin(U1, V1), np.zeros((3, 3), dtype), backend, atol=0)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])

@@ -115,6 +115,9 @@ def innovation(
     if not finite(FU):
         return None
     V1 = complement(V, FU, inside=mH(F11), **size)
+    if y.products is not None:
+        y.products.beside(U, U1)
+        y.products.beside(V, V1)
     return Innovation(U1, V1, F11, inner(FU, V1), inner(U1, FV), lambda: as_dtype(f.galerkin(U1, V1), y.dtype))
 
 
