@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from matode._array import Array, adjoint, apply, device_of, namespace
+from matode._array import Array, accumulated, adjoint, apply, device_of, namespace
 from matode.evaluations import DenseEvaluation, Lazy
 from matode.lowrank import LowRank
 from nn import ops
@@ -169,7 +169,7 @@ def _factored_linear(x: Array, W: LowRank, b: Array | None = None) -> tuple[Arra
         ones = xp.ones((1, rows.shape[1]), dtype=U.dtype, device=device_of(U))
         U, rows, b = xp.concat([U, b[:, None]], axis=1), xp.concat([rows, ones], axis=0), None
     y = U @ rows
-    return (y if b is None else y + b[:, None]).mT, (x, W, x_V)
+    return (y if b is None else accumulated(y, b[:, None])).mT, (x, W, x_V)
 
 
 def _factored_linear_vjp(delta: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
@@ -181,7 +181,12 @@ def _factored_linear_vjp(delta: Array, saved: Any, wanted: tuple[bool, ...]) -> 
     dW = Outer(delta, x, U=W.U, V=W.V, delta_U=delta_U, x_V=x_V) if wanted[1] else None
     if len(wanted) == 2:
         return dx, dW
-    return dx, dW, namespace(delta).sum(delta, axis=0) if wanted[2] else None
+    return dx, dW, _column_sums(delta) if wanted[2] else None
+
+
+def _column_sums(x: Array) -> Array:
+    """Return the sums of the columns: a product with ones, because NumPy's sum takes four times as long."""
+    return namespace(x).ones((x.shape[0],), dtype=x.dtype, device=device_of(x)) @ x
 
 
 define("factored_linear", _factored_linear, _factored_linear_vjp)
