@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from matode._array import Array, from_host, host, to_host
 
-__all__ = ["leading"]
+__all__ = ["inverse_root", "leading"]
 
 _SMALL = 96  # up to this size all eigenvectors cost no more
-_BLOCK = 16  # pivots between two looks at what is left
+_BLOCK = 32  # pivots at a time
+_INDEPENDENT = 1e-3  # least eigenvalue among pivots, relative to the largest
 
 
 def leading(G: Array, floor: float, tail: float, noise: float, room: int) -> tuple[Array, bool]:
@@ -29,20 +30,20 @@ def leading(G: Array, floor: float, tail: float, noise: float, room: int) -> tup
     Returns
     -------
     T : (q, k) array
-        Orthonormal to a few percent only where G is large.
     complete : bool
         Whether nothing but noise hid in G that is above the floor or needed for the tail.
 
     Notes
     -----
-    Of a large G, a Cholesky factorisation with pivoting finds a factor L of few columns with ``||G - L L*||`` below a
-    sixteenth of the square of the floor, or the trace of that below one of the square of the tail; the eigenvectors of
-    ``L* L`` tell those of G.
+    Of a large G, a Cholesky factorisation with pivoting finds a factor L with ``||G - L L*||`` below a sixteenth of the
+    square of the floor, or the trace of that below half the square of the tail; where it has few columns, the
+    eigenvectors of ``L* L`` tell those of G: what they leave out of the trace of G is at most what they leave out of
+    that of ``L L*`` and the rest.
     """
     A = to_host(G)
     total = float(A.diagonal().real.sum())
     smallest = max(floor**2, noise * total)
-    L = A if len(A) <= _SMALL else _pivoted(A, smallest / 16, tail**2 / 16)
+    L = A if len(A) <= _SMALL else _pivoted(A, smallest / 16, tail**2 / 2)
     w, W = host.linalg.eigh(A if L is A else L.conj().T @ L)
     squares = host.maximum(w, 0.0)
     visible = noise * float(squares[-1]) if len(w) else 0.0
@@ -51,28 +52,50 @@ def leading(G: Array, floor: float, tail: float, noise: float, room: int) -> tup
         dropped = total - host.cumsum(squares[::-1])  # by the leading 1, 2, ... directions
         keep = min(keep, int((dropped > tail**2).sum()) + 1)
     first = len(w) - min(keep, room)
-    T = W[:, first:] / host.sqrt(w[first:]) if L is A else L @ (W[:, first:] / w[first:])
+    T = W[:, first:] / host.sqrt(w[first:])
+    if L is not A:
+        T = L @ (T / host.sqrt(w[first:]))
+        T = T @ host.linalg.inv(host.linalg.cholesky(T.conj().T @ A @ T)).conj().T
     return from_host(T, G), visible <= max(floor, tail / len(A)) ** 2
 
 
+def inverse_root(G: Array, noise: float) -> tuple[Array, Array] | None:
+    """Return a root R of a Gram matrix, ``G = R* R``, and its inverse; None where noise could hide a direction.
+
+    Parameters
+    ----------
+    G : (q, q) array
+        In double precision. It crosses to the host.
+    noise : float
+        Size of the rounding in G: that of no direction may be above a quarter of what G has there.
+    """
+    A = to_host(G)
+    try:
+        L = host.linalg.cholesky(A + noise * host.eye(len(A)))
+    except host.linalg.LinAlgError:
+        return None
+    inverse = host.linalg.inv(L)
+    if not 4.0 * noise * host.linalg.norm(inverse) ** 2 <= 1.0:
+        return None
+    return from_host(L.conj().T, G), from_host(inverse.conj().T, G)
+
+
 def _pivoted(G: host.ndarray, enough: float, rest: float) -> host.ndarray:
-    """Return L with ``G - L L*`` of a Frobenius norm of at most ``enough``, or of at most the trace ``rest``."""
+    """Return L with ``G - L L*`` of a Frobenius norm of at most ``enough``, or of at most the trace ``rest``.
+
+    G itself where that would take more than half of its columns. Pivots are taken a block at a time, those of the
+    largest diagonal, as far as they do not depend on each other.
+    """
     E = G.copy()
-    tiny = 1e-16 * float(G.diagonal().real.sum())
     columns: list[host.ndarray] = [G[:, :0]]
-    left = len(G)
-    while left > 0 and host.linalg.norm(E) > enough and E.diagonal().real.sum() > rest:
-        block = host.zeros((len(G), min(_BLOCK, left)), dtype=G.dtype)
-        d = E.diagonal().real.copy()
-        for k in range(block.shape[1]):
-            i = int(d.argmax())
-            if not d[i] > tiny:
-                return host.concatenate([*columns, block[:, :k]], axis=1)
-            column = (E[:, i] - block[:, :k] @ block[i, :k].conj()) / host.sqrt(d[i])
-            block[:, k] = column
-            d -= (column * column.conj()).real
-            d[i] = 0.0
-        columns.append(block)
-        left -= block.shape[1]
-        E -= block @ block.conj().T
+    count = 0
+    while host.linalg.norm(E) > enough and E.diagonal().real.sum() > rest:
+        pivots = host.argsort(E.diagonal().real)[-_BLOCK:]
+        w, W = host.linalg.eigh(E[host.ix_(pivots, pivots)])
+        own = w > _INDEPENDENT * max(w[-1], 0.0)
+        count += int(own.sum())
+        if not own.any() or 2 * count > len(G):
+            return G
+        columns.append(E[:, pivots] @ (W[:, own] / host.sqrt(w[own])))
+        E -= columns[-1] @ columns[-1].conj().T
     return host.concatenate(columns, axis=1)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from matode._array import Array, as_dtype, device_of, namespace
+from matode._array import Array, as_dtype, device_of, namespace, positive_part
 from nn.autodiff import apply, define, masked
 
 __all__ = [
@@ -150,7 +150,7 @@ def _summed_to(d: Array, shape: tuple[int, ...], smaller: tuple[int, ...]) -> Ar
 
 
 def _relu(x: Array) -> tuple[Array, Any]:
-    y = namespace(x).clip(x, 0.0, math.inf)  # with both bounds NumPy is three times faster than its maximum
+    y = positive_part(x)
     return y, y
 
 

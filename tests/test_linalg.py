@@ -175,6 +175,21 @@ def test_zero_core_keeps_one_zero_singular_value(backend):
     assert discarded == 0.0
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("smallest", [0.1, 1e-4, 1e-9, 0.0])
+def test_orthonormal_columns_span_the_range(backend, dtype, smallest):
+    rng, eps = np.random.default_rng(11), np.finfo(dtype).eps
+    X = (_basis(rng, 40, 6, dtype) * np.geomspace(1.0, 0.1, 6)) @ _basis(rng, 6, 6, dtype)
+    X[:, 5] = X[:, :5].sum(axis=1) + smallest * X[:, 5]
+    for columns in (X.astype(dtype), X[:4, :].astype(dtype), 0 * X[:, :2].astype(dtype)):
+        W = linalg.orthonormal(send(backend, columns))
+        assert_at_home(W, backend, dtype)
+        Q, k = to_host(W), min(columns.shape)
+        assert Q.shape == (columns.shape[0], k)
+        assert np.linalg.norm(Q.conj().T @ Q - np.eye(k)) <= 40 * eps
+        assert np.linalg.norm(columns - Q @ (Q.conj().T @ columns)) <= 40 * eps * np.linalg.norm(X)
+
+
 @pytest.mark.parametrize("drift", [1e-6, 1e-10])
 def test_reorthonormalise_keeps_the_product(backend, drift):
     rng = np.random.default_rng(7)
@@ -195,7 +210,7 @@ def test_complement_of_a_small_part_of_something_large(backend, case, dtype, row
     X = _columns(case, U, 6 if rows is None else rows, rng)[0].astype(dtype)
     mixing = None if rows is None else rng.standard_normal((rows, 6)).astype(dtype)
     whole = X if mixing is None else X @ mixing
-    inside, scale = U.conj().T @ whole, (1e4 if dtype == "float32" else 1e9) * np.linalg.norm(X) * large
+    inside, scale = U.conj().T @ X, (1e4 if dtype == "float32" else 1e9) * np.linalg.norm(X) * large
     given = [None if A is None else send(backend, A) for A in (inside, mixing)]
     known = linalg.complement(send(backend, U), send(backend, X), inside=given[0], mixing=given[1], scale=scale)
     assert_at_home(known, backend, dtype)
@@ -203,12 +218,36 @@ def test_complement_of_a_small_part_of_something_large(backend, case, dtype, row
     Q = np.concatenate([U, W], axis=1)
     assert np.linalg.norm(Q.conj().T @ Q - np.eye(Q.shape[1])) <= TOLERANCE[dtype] * 10
     lost = np.linalg.norm(X - Q @ (Q.conj().T @ X))
-    floor = 2 * np.sqrt(6) * np.finfo(dtype).eps * max(scale, np.linalg.norm(X))
+    floor = np.finfo(dtype).eps * max(scale, 2 * np.sqrt(6) * np.linalg.norm(X))
     assert lost <= np.sqrt(6) * floor
     plain = to_host(linalg.complement(send(backend, U), send(backend, X), scale=scale))
     s = np.linalg.svd(X - U @ (U.conj().T @ X), compute_uv=False)
     assert plain.shape[1] == W.shape[1] == (s > floor).sum()
     assert np.linalg.norm(plain - W @ (W.conj().T @ plain)) <= 1e-2
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("known", [None, "inside", "mixing"])
+def test_complement_sees_what_only_a_mixing_makes_small(backend, dtype, known):
+    """Well-conditioned rows mixed over a wide range: far more of the range than a Gram matrix of the product shows."""
+    rng, eps = np.random.default_rng(10), np.finfo(dtype).eps
+    U = _basis(rng, 300, 5, dtype)
+    rows = rng.standard_normal((300, 110)).astype(dtype)
+    sizes = np.geomspace(1.0, 10 * eps, 110)
+    mixing = ((_basis(rng, 110, 110, dtype) * sizes) @ _basis(rng, 130, 110, dtype).conj().T).astype(dtype)
+    scale, whole = 1e3 * np.linalg.norm(rows, 2), rows @ mixing
+    if known == "mixing":
+        X, given = rows, {"inside": U.conj().T @ rows, "mixing": mixing}
+    else:
+        X, given = whole, {"inside": U.conj().T @ whole} if known else {}
+    on_backend = {name: send(backend, A) for name, A in given.items()}
+    W = to_host(linalg.complement(send(backend, U), send(backend, X), scale=scale, **on_backend))
+    Q = np.concatenate([U, W], axis=1)
+    assert np.linalg.norm(Q.conj().T @ Q - np.eye(Q.shape[1])) <= TOLERANCE[dtype] * 10
+    N = (rows - U @ (U.conj().T @ rows)).astype("complex128") @ mixing
+    s = np.linalg.svd(N, compute_uv=False)
+    assert 40 < (s > 1.5 * eps * scale).sum() <= W.shape[1] <= (s > 0.7 * eps * scale).sum() < 110
+    assert np.linalg.norm(N - W @ (W.conj().T @ N), 2) <= 2 * eps * scale
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -18,7 +18,7 @@ from matode.integrators.augmenting import Augmented
 from matode.integrators.galerkin_euler import galerkin_euler, innovation
 from matode.integrators.truncating import truncated
 from matode.integrators.wide import Wide, turned
-from matode.linalg import complement, in_double, qr, reorthonormalise
+from matode.linalg import complement, in_double, orthonormal, reorthonormalise
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Field, State, Step, Substep
 from matode.substeps import euler, rk4
@@ -145,8 +145,7 @@ def _rotated(y: Block, K: Array, L: Array) -> Block:
     """Return the block projected on the new bases, with the core ``(U1* U) S (V1* V)*``."""
     if not isinstance(y, LowRank):
         return y
-    U1, _ = qr(K)
-    V1, _ = qr(L)
+    U1, V1 = orthonormal(K), orthonormal(L)
     return LowRank(U1, (mH(U1) @ y.U) @ y.S @ mH(mH(V1) @ y.V), V1)
 
 
@@ -154,7 +153,7 @@ def _rotated_by_euler(f: Evaluation, t: float, h: float, i: int, y: Block) -> Bl
     """Return the block projected on the bases of ``U S + h F V`` and ``V S* + h F* U``, which are not formed."""
     if not isinstance(y, LowRank):
         return y
-    found = innovation(f, h, y, replacing=True)
+    found = innovation(f, h, y)
     if found is None:
         raise nonfinite_field(t, i, y)
     S, xp = y.S, namespace(y.S)
@@ -167,7 +166,7 @@ def _rotated_by_euler(f: Evaluation, t: float, h: float, i: int, y: Block) -> Bl
     for parts, moved in sides:
         if not finite(moved):
             raise run_away("K" if not bases else "L", t, h, i, y)
-        P, _ = qr(in_double(moved))
+        P = orthonormal(in_double(moved))
         W, A = turned(parts, P)
         old = mH(P[: S.shape[0], :])
         bases.append(W)

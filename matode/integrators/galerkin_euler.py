@@ -79,18 +79,13 @@ class Innovation(NamedTuple):
     F22: Callable[[], Array]
 
 
-def innovation(
-    f: Evaluation, h: float, y: LowRank, negligible: float = 0.0, *, replacing: bool = False
-) -> Innovation | None:
+def innovation(f: Evaluation, h: float, y: LowRank, negligible: float = 0.0) -> Innovation | None:
     """Return what ``U S + h F V`` and ``V S* + h F* U`` add to the bases of a block; None where F is not finite.
 
-    Bases that replace the old ones turn by what is new relative to the smallest singular values: directions are then
-    kept down to one rounding of the whole, not to that of all columns together.
     A product ``delta* x`` of rows is met through these; where they are fewer than 2 r, F V is not formed either.
     """
     U, S, V = y.U, y.S, y.V
-    scale = frobenius(S) / abs(h) if h else math.inf  # the size of K and L in units of h
-    size = {"scale": scale / (2.0 * math.sqrt(S.shape[0])) if replacing else scale, "negligible": negligible}
+    size = {"scale": frobenius(S) / abs(h) if h else math.inf, "negligible": negligible}  # of K and L in units of h
     thin = f.thin(U, V) if hasattr(f, "thin") else None
     if thin is not None and all(X.dtype == y.dtype for X in thin):
         d, x, d_U, x_V = thin
@@ -98,8 +93,8 @@ def innovation(
             return None
         F11 = mH(d_U) @ x_V
         if d.shape[0] < 2 * min(S.shape):
-            U1 = complement(U, mH(d), inside=F11, mixing=x_V, **size)
-            V1 = complement(V, mH(x), inside=mH(F11), mixing=d_U, **size)
+            U1 = complement(U, mH(d), inside=mH(d_U), mixing=x_V, **size)
+            V1 = complement(V, mH(x), inside=mH(x_V), mixing=d_U, **size)
             d_U1, x_V1 = _long(U1, d), _long(V1, x)
             return Innovation(U1, V1, F11, mH(d_U) @ mH(x_V1), d_U1 @ x_V, lambda: d_U1 @ mH(x_V1))
         FV, FU = mH(d) @ x_V, mH(x) @ d_U

@@ -127,17 +127,16 @@ def test_a_gradient_that_is_not_finite_is_named(backend, batch):
 
 
 @pytest.mark.parametrize(("rank", "batch"), [(20, 60), (60, 30)])
-def test_bases_that_replace_the_old_ones_lose_one_rounding_of_the_whole(rank, batch):
+def test_the_new_bases_lose_one_rounding_of_the_whole(rank, batch):
+    """A direction is left out where it is below eps ||K||, not where it is below what all columns could round."""
     flow, Y = _problem(NUMPY, rank, batch, width=120)
-    h, eps, losses = 1e-4, np.finfo("float32").eps, []
+    h, eps, left_out = 1e-4, np.finfo("float32").eps, 0
     for y, f in zip(Y, flow(0.0, Y), strict=True):
         if isinstance(y, LowRank):
-            r = y.rank
-            for replacing in (True, False):
-                found = innovation(f, h, y, replacing=replacing)
-                for old, new, acted in ((y.U, found.U1, f.right(y.V)), (y.V, found.V1, f.left(y.U))):
-                    X, Q = acted.astype("float64"), np.concatenate([old, new], axis=1).astype("float64")
-                    floor = eps * (np.linalg.norm(y.S) / h + 2 * np.sqrt(r) * np.linalg.norm(X))
-                    losses.append((replacing, np.linalg.norm(X - Q @ (Q.T @ X), 2) / floor))
-    assert max(lost for replacing, lost in losses if replacing) <= 1.1
-    assert max(lost for replacing, lost in losses if not replacing) > 1.5
+            found = innovation(f, h, y)
+            for old, new, acted in ((y.U, found.U1, f.right(y.V)), (y.V, found.V1, f.left(y.U))):
+                X, Q = acted.astype("float64"), np.concatenate([old, new], axis=1).astype("float64")
+                floor = eps * (np.linalg.norm(y.S) / h + 2 * np.sqrt(y.rank) * np.linalg.norm(X))
+                assert np.linalg.norm(X - Q @ (Q.T @ X), 2) <= 1.1 * floor
+                left_out += min(batch, y.rank) - new.shape[1]
+    assert left_out > 0
