@@ -119,15 +119,15 @@ def complement(
         Q = _unformed(U, X, inside, mixing, room, scale, negligible)
         if Q is not None:
             return Q
-        X = X if mixing is None else X @ mixing
+        X, inside = (X, inside) if mixing is None else (X @ mixing, inside @ mixing)
     size = frobenius(X)
     if not _SAFE[0] < size < _SAFE[1]:
         unit = largest(X)
         if unit == 0.0:
             return X[:, :0]
-        X, scale = X * (1.0 / unit), scale / unit
+        X, scale, inside = X * (1.0 / unit), scale / unit, None
         size = frobenius(X)
-    N = combined([U, X], [-inner(U, X), None])
+    N = combined([U, X], [-(inner(U, X) if inside is None else inside), None])
     floor, left = _floor(q, X, size, scale), frobenius(N)
     tail = negligible * left
     bases = [U]

@@ -14,7 +14,10 @@ import numpy as np
 
 from matode._array import Backend
 
-__all__ = ["device_clock", "interleaved", "one_thread", "samples", "settle", "threads"]
+__all__ = ["PAUSE", "device_clock", "interleaved", "one_thread", "samples", "settle", "threads"]
+
+PAUSE = 0.3
+"""Seconds between two libraries: with a tenth of it, the threads of one slow down the other by up to a half."""
 
 Clock = Callable[[Callable[[], Any]], float]
 """``clock(call)`` runs the call and returns the seconds that it took."""
