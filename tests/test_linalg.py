@@ -251,6 +251,37 @@ def test_complement_sees_what_only_a_mixing_makes_small(backend, dtype, known):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_complement_keeps_to_what_rows_of_a_wide_range_mix_to(backend, dtype):
+    """Rounding of the large rows hides the small ones in a Gram matrix, and these decide which directions are kept."""
+    rng, eps = np.random.default_rng(12), np.finfo(dtype).eps
+    U = _basis(rng, 80, 5, dtype)
+    sizes, kept = np.geomspace(1.0, eps**0.75, 12), np.tile([1.0, 1e-3], 6)
+    rows = (_basis(rng, 80, 12, dtype) * sizes).astype(dtype)
+    mixing = ((kept / sizes)[:, None] * _basis(rng, 12, 12, dtype)).astype(dtype)
+    given = {"inside": send(backend, U.conj().T @ rows), "mixing": send(backend, mixing)}
+    W = to_host(linalg.complement(send(backend, U), send(backend, rows), scale=0.02 / eps, **given))
+    assert W.shape[1] == 6
+    N = rows - U @ (U.conj().T @ rows)
+    assert np.linalg.norm((N - W @ (W.conj().T @ N)) @ mixing, 2) <= 0.02
+
+
+@pytest.mark.parametrize("tail", [0.0, 0.05, 0.3])
+def test_leading_directions_of_a_large_gram_matrix_are_orthonormal(tail):
+    rng = np.random.default_rng(13)
+    N = rng.standard_normal((200, 150)) @ (_basis(rng, 150, 150, "float64") * np.geomspace(1.0, 1e-6, 150)).T
+    G, size = N.T @ N, np.linalg.norm(N)
+    T, _ = leading(G, 3e-3 * size, tail * size, 0.0, 150)
+    s = np.linalg.svd(N, compute_uv=False)
+    tails = np.sqrt(np.append(np.cumsum(s[::-1] ** 2)[::-1], 0))
+    assert np.linalg.norm(T.T @ G @ T - np.eye(T.shape[1])) <= 1e-11
+    if tail:
+        assert (tails > tail * size).sum() <= T.shape[1] <= (tails > 0.7 * tail * size).sum()
+        assert np.linalg.norm(N - N @ T @ (T.T @ G)) <= tail * size
+    else:
+        assert T.shape[1] == (s > 3e-3 * size).sum()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("negligible", [1e-3, 0.03, 0.35])
 def test_complement_drops_no_more_than_it_may_on_purpose(backend, dtype, negligible):
     rng = np.random.default_rng(9)
