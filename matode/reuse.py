@@ -135,7 +135,7 @@ class Fixed:
         width: int = sum([part.shape[1] for part in parts]) if array is None else head.shape[1]
         self.head, self.dtype, self.shape = head, head.dtype, (head.shape[0], width)
         self.images: dict[Hashable, Fixed] = {}
-        self.grams: dict[int, tuple[Array, Array]] = {}  # by the identity of the other factor, which is kept for that
+        self.grams: dict[int, tuple[Fixed, Array]] = {}  # by the identity of a basis, which is kept for that
 
     @property
     def whole(self) -> Array:
@@ -228,7 +228,11 @@ class Products:
     def gram(self, Z: Any, X: Array) -> Array | None:
         """Return ``Z* X``; None is the identity."""
         if type(Z) is Fixed:
-            return _gram(Z, X, self._bases.get(id(X)))
+            found = Z.grams.get(id(X))
+            if found is not None:
+                return found[1]
+            basis = self._bases.get(id(X))
+            return inner(Z.whole, X) if basis is None else _gram(Z, basis)
         G = self._memo.get((id(Z), id(X)), self)
         if G is self:
             G = inner(Z, X)
@@ -266,19 +270,19 @@ def _image(A: Any, X: Fixed, key: Hashable, made: list[tuple[dict[Any, Any], Has
     return Z
 
 
-def _gram(Z: Fixed, X: Array, basis: Fixed | None) -> Array:
-    """Return ``Z* X``, from the parts of X with which a product is known, or from those of Z."""
-    found = Z.grams.get(id(X))
+def _gram(Z: Fixed, X: Fixed) -> Array:
+    """Return ``Z* X`` for a basis X, from the parts of X with which a product is known, or from those of Z."""
+    key = id(X.whole)
+    found = Z.grams.get(key)
     if found is not None:
         return found[1]
-    columns = () if basis is None else basis.parts
-    if columns and id(columns[0].head) in Z.grams:
-        G = joined([_gram(Z, part.whole, part) for part in columns], 1)
+    if X.parts and id(X.parts[0].whole) in Z.grams:
+        G = joined([_gram(Z, part) for part in X.parts], 1)
     elif Z.parts:
-        G = joined([_gram(part, X, basis) for part in Z.parts], 0)
+        G = joined([_gram(part, X) for part in Z.parts], 0)
     else:
-        G = inner(Z.whole, X)
-    Z.grams[id(X)] = X, G
+        G = inner(Z.whole, X.whole)
+    Z.grams[key] = X, G
     return G
 
 

@@ -103,8 +103,8 @@ def left_product(terms: Sequence[Term], X: Array, products: Products | None) -> 
             Z, core = whole(V), products.gram(U, X)
             if S is not None:
                 core = mH(S) if core is None else mH(S) @ core
-        c = c.conjugate()
         if c != 1.0:
+            c = c.conjugate()
             Z, core = (c * Z, None) if core is None else (Z, c * core)
         parts.append(Z)
         cores.append(core)

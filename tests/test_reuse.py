@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import gc
+import sys
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,10 +211,12 @@ def test_what_is_made_anew_for_each_evaluation_is_not_kept_alive():
         A, C = (1.0 + k) * sp.eye_array(40, format="csr"), LowRank.random((40, 40), 2, rng=k)
         value = A @ Y + Y @ A + C
         value.right(V)
-        watched += [weakref.ref(A), weakref.ref(C.U)]
-        del A, C, value
+        X = rng.standard_normal((40, 2))
+        value.right(X)
+        watched += [weakref.ref(A), weakref.ref(C.U), weakref.ref(X)]
+        del A, C, X, value
     gc.collect()
-    assert [ref() for ref in watched] == [None] * 10
+    assert [ref() for ref in watched] == [None] * 15
     assert products.entries == 0
 
 
@@ -232,6 +236,38 @@ def test_a_step_leaves_nothing_behind():
         assert {ref() for ref in made} == {None}
     finally:
         gc.enable()
+
+
+def test_products_with_what_a_step_does_not_hold_are_not_remembered():
+    rng = np.random.default_rng(0)
+    products, A = Products(), sp.eye_array(12, format="csr")
+    Z = products.image(A, products.hold(np.linalg.qr(rng.standard_normal((12, 3)))[0]))
+    X = rng.standard_normal((12, 2))
+    assert_same(products.gram(Z, X), reuse.whole(Z).T @ X)
+    alive = weakref.ref(X)
+    del X
+    assert alive() is None
+
+
+def test_a_step_takes_few_calls_of_its_own():
+    """A small step is nearly all Python: what a stage does is to be looked at before it does more."""
+    A = _operator(get_backend(), "float64")
+    C, Y0 = (LowRank.random((18, 18), r, rng=r) for r in (3, 4))
+    field, method = UserField(lambda t, Y: A @ Y + Y @ A + C), AugmentedBUG(truncation=Rank(4))
+    method.step(field, 0.3, 0.02, (Y0,))
+    home = str(Path(reuse.__file__).parent)
+    calls = 0
+
+    def count(frame, event, _):
+        nonlocal calls
+        calls += event in ("call", "c_call") and frame.f_code.co_filename.startswith(home)
+
+    sys.setprofile(count)
+    try:
+        method.step(field, 0.3, 0.02, (Y0,))
+    finally:
+        sys.setprofile(None)
+    assert calls <= 1860
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
