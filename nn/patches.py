@@ -15,7 +15,7 @@ from matode._array import Array, device_of, is_gpu, namespace, zeros_like_shape
 
 __all__ = ["Patches", "batch_first", "batch_last"]
 
-_BAND = 2**19  # numbers in the largest array of a band: 1 MB in single precision
+_BAND = 2**19  # numbers in the largest array of a band: 2 MB in single precision
 _NARROWEST = 256  # windows in a band: below, products of matrices lose their speed
 
 
