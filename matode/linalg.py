@@ -157,7 +157,11 @@ def _unformed(
     U: Array, X: Array, inside: Array, mixing: Array | None, room: int, scale: float, negligible: float
 ) -> Array | None:
     """Return the complement from ``X* X`` and ``U* X`` alone; None where they do not show all of it."""
-    if not _SAFE[0] < frobenius(X) < _SAFE[1]:
+    size, k = frobenius(X), X.shape[1]
+    if not _SAFE[0] < size < _SAFE[1]:
+        return None
+    enough = max(_floor(k, X, size, scale), negligible * size / k)
+    if mixing is None and 16 * eps(X) * size**2 > math.sqrt(k) * enough**2:  # the least that the noise below can be
         return None
     G, part = in_double(inner(X, X)), in_double(inside)
     A = G - mH(part) @ part

@@ -96,10 +96,10 @@ class _Side:
         X = rows if self.formed is None else self.formed
         self.X, k = X, X.shape[1]
         self.inside, self.gram = _array(rng, r, r), _empty(k, k)
-        self.square = rng.standard_normal((r, r))
+        self.square = rng.standard_normal((k, k))
         self.square = self.square @ self.square.T
-        self.mixing = rng.standard_normal((k, r))
-        self.lead = rng.standard_normal((r, q)) if 4 * q < r else None
+        self.mixing, self.known = rng.standard_normal((k, r)), rng.standard_normal((r, k))
+        self.lead = rng.standard_normal((k, q)) if 4 * q < k else None
         self.T, self.within, self.small = _array(rng, k, q), _array(rng, r, q), _array(rng, q, q)
         self.N, self.Q, self.projected = _empty(m, q), _empty(m, q), _empty(m, q)
         self.overlap, self.defect = _empty(r, q), _empty(q, q)
@@ -113,7 +113,11 @@ class _Side:
         """Form the new columns: by eigenvectors of the Gram matrix, then projected and orthonormalised once more."""
         if self.formed is None:
             np.matmul(self.X.T, self.X, out=self.gram)
-            self.mixing.T @ self.gram.astype(np.float64) @ self.mixing
+            self.gram.astype(np.float64) - self.known.T @ self.known
+            root = np.linalg.cholesky(self.square)
+            np.linalg.inv(root)
+            C = root.T @ self.mixing
+            C @ C.T
         else:
             np.matmul(self.U.T, self.X, out=self.inside)
             np.matmul(self.X.T, self.X, out=self.gram)
