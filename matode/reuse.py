@@ -159,10 +159,11 @@ class Products:
     written to.
     """
 
-    __slots__ = ("__weakref__", "_apart", "_bases", "_memo", "_operators", "_seen", "_self", "_users", "recall")
+    __slots__ = ("__weakref__", "_bases", "_memo", "_operators", "_seen", "_self", "_users", "apart", "recall")
 
     def __init__(self, operators: Operators | None = None) -> None:
-        self._apart: set[tuple[int, int]] = set()
+        self.apart: set[tuple[int, int]] = set()
+        """The identities of matrices that are orthogonal to each other; often there are none."""
         self._bases: dict[int, Fixed] = {}
         self._memo: dict[Hashable, Any] = {}
         self._users: dict[Hashable, tuple[Any, list[tuple[dict[Any, Any], Hashable]]]] = {id(None): (None, [])}
@@ -199,11 +200,11 @@ class Products:
     def beside(self, U: Array, U1: Array) -> None:
         """Declare that U1 stays fixed, with orthonormal columns that are orthogonal to U, which is held."""
         a, b = id(U), id(self.hold(U1))
-        self._apart |= {(a, b), (b, a)}
+        self.apart |= {(a, b), (b, a)}
 
     def orthogonal(self, W: Any, X: Any) -> bool:
         """Whether ``W* X`` is known to be zero."""
-        return (id(W), id(X)) in self._apart
+        return (id(W), id(X)) in self.apart
 
     def image(self, A: Any, X: Any, *, star: bool = False) -> Any:
         """Return ``A @ X``, or ``A* @ X``, for an array, a sparse matrix or a ``LinearOperator``."""

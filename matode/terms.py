@@ -118,7 +118,7 @@ def galerkin_product(terms: Sequence[Term], W: Array, X: Array, products: Produc
         U, S, V, moved, c = term
         if moved is None or products is None:
             core = _acted("galerkin", term, (W, X), products)
-        elif products.orthogonal(W, U) or products.orthogonal(V, X):
+        elif products.apart and (products.orthogonal(W, U) or products.orthogonal(V, X)):
             continue
         else:
             outer, inner = products.gram(U, W), products.gram(V, X)
