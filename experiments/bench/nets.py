@@ -31,7 +31,7 @@ DEPTH = 5
 
 FEATURES = 784
 
-NEGLIGIBLE = 0.1
+NEGLIGIBLE = 0.08
 """What the option leaves out: a share of the norm of the new directions."""
 
 Batches = Sequence[tuple[Any, Any]]
