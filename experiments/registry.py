@@ -238,7 +238,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 benchmarks.run,
                 benchmarks.QUICK,
                 benchmarks.FULL,
-                seconds=(30, 480),
+                seconds=(30, 640),
             ),
             Experiment(
                 "net-scaling",

@@ -60,8 +60,9 @@ def chosen(names: Sequence[str]) -> list[str]:
 def run(names: Sequence[str], setting: Setting, out: Path) -> None:
     """Run the benchmarks; write NAME.csv with all medians, ratios.csv with what they say, and report.txt."""
     out.mkdir(parents=True, exist_ok=True)
+    shown = setting.say
     with (out / "report.txt").open("w", encoding="utf-8") as report:
-        setting = replace(setting, say=_both(setting.say, report))
+        setting = replace(setting, say=_both(shown, report))
         if setting.torch:
             torch = importlib.import_module("torch")
             torch.set_num_threads(threads()[0] or 1)  # as many as our BLAS
@@ -78,7 +79,7 @@ def run(names: Sequence[str], setting: Setting, out: Path) -> None:
         if found:
             tables.write(out / "ratios.csv", ratios.rows(found))
             setting.say("\n" + ratios.markdown(found))
-        setting.say(f"\n{out}: " + ", ".join(f"{name}.csv" for name in [*names, *(["ratios"] if found else [])]))
+        shown(f"\n{out}: " + ", ".join(f"{name}.csv" for name in [*names, *(["ratios"] if found else [])]))
 
 
 def _both(say: Callable[[str], None], file: TextIO) -> Callable[[str], None]:
