@@ -158,7 +158,7 @@ class _Layer:
         self.x, self.delta = _array(rng, n, b), _array(rng, m, b)
         self.left, self.right = _Side(m, r, q[0], self.delta, rng), _Side(n, r, q[1], self.x, rng)
         self.S = _array(rng, r, r)
-        self.y, self.dx, self.mask = _empty(m, b), _empty(n, b), self.delta > 0
+        self.y, self.dx, self.mask, self.ones = _empty(m, b), _empty(n, b), self.delta > 0, np.ones(b, np.float32)
         self.scaled = _empty(r, b)
         self.G = rng.standard_normal((r + q[0], r + q[1]))
         self.vectors = rng.standard_normal((r + q[1], r))
@@ -167,11 +167,12 @@ class _Layer:
         np.matmul(self.right.U.T, self.x, out=self.right.coordinates)
         np.matmul(self.S, self.right.coordinates, out=self.scaled)
         np.matmul(self.left.U, self.scaled, out=self.y)
-        np.maximum(self.y, 0.0, out=self.y)
+        np.clip(self.y, 0.0, np.inf, out=self.y)
 
     def backward(self) -> None:
-        np.multiply(self.delta, self.mask, out=self.y)
-        np.sum(self.y, axis=1)
+        self.y[...] = self.mask
+        np.multiply(self.delta, self.y, out=self.y)
+        self.y @ self.ones
         np.matmul(self.left.U.T, self.delta, out=self.left.coordinates)
         if not self.first:
             np.matmul(self.S, self.left.coordinates, out=self.scaled)
