@@ -135,7 +135,7 @@ class Fixed:
         width: int = sum([part.shape[1] for part in parts]) if array is None else head.shape[1]
         self.head, self.dtype, self.shape = head, head.dtype, (head.shape[0], width)
         self.images: dict[Hashable, Fixed] = {}
-        self.grams: dict[int, tuple[Fixed, Array]] = {}  # by the identity of a basis, which is kept for that
+        self.grams: dict[int, tuple[Array, Array]] = {}  # by the identity of a basis, which is kept for that
 
     @property
     def whole(self) -> Array:
@@ -283,7 +283,7 @@ def _gram(Z: Fixed, X: Fixed) -> Array:
         G = joined([_gram(part, X) for part in Z.parts], 0)
     else:
         G = inner(Z.whole, X.whole)
-    Z.grams[key] = X, G
+    Z.grams[key] = X.whole, G  # the array, not X: that holds Z, and a step's end is to free both
     return G
 
 

@@ -228,9 +228,11 @@ def test_a_step_leaves_nothing_behind():
         made.append(weakref.ref(Y.products))
         return F(t, Y)
 
+    gc.collect()
     gc.disable()  # freed by counting references, not at some later time
     try:
         AugmentedBUG().step(UserField(watching), 0.3, 0.02, (Y0,))
+        assert not [None for x in gc.get_objects() if type(x) is reuse.Fixed]
         wide = AugmentedBUG().untruncated(UserField(watching), 0.3, 0.02, (Y0,))
         assert wide[0].rank == 8
         assert {ref() for ref in made} == {None}
