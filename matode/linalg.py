@@ -26,7 +26,7 @@ from matode._array import (
     to_host,
 )
 from matode.rows import combined, inner
-from matode.spectrum import inverse_root, leading
+from matode.spectrum import leading, root_and_inverse
 
 if TYPE_CHECKING:
     from matode.truncation import Truncation
@@ -54,14 +54,13 @@ def orthonormal(X: Array) -> Array:
     """
     m, k = X.shape
     if m > k > 0 and eps(X) < 1e-10:
-        xp, one = namespace(X), eye_like(k, X)
-        G = mH(X) @ X
+        G, one = inner(X, X), eye_like(k, X)
         shift = 16 * eps(X) * _trace(G)  # no rounding makes the matrix less than definite
         if _SAFE[0] < shift / eps(X) < _SAFE[1]:
-            Q = X @ xp.linalg.inv(mH(xp.linalg.cholesky(G + shift * one)))
-            G = mH(Q) @ Q
+            Q = combined([X], [_orthonormalising(G + shift * one)])
+            G = inner(Q, Q)
             if largest(G - one) * k <= 0.5:
-                return Q @ xp.linalg.inv(mH(xp.linalg.cholesky(G)))
+                return combined([Q], [_orthonormalising(G)], into=Q)
     return qr(X)[0]
 
 
@@ -170,7 +169,7 @@ def _unformed(
         H = A
     else:
         M = in_double(mixing)
-        part, roots = part @ M, inverse_root(A, noise / 8)
+        part, roots = part @ M, root_and_inverse(A, noise / 8)
         if roots is not None:  # what has a wide range is M, which is known in full
             C, back = roots[0] @ M, roots[1]
             H = C @ mH(C)
@@ -215,7 +214,7 @@ def _polished(bases: Sequence[Array], Q: Array) -> Array:
         if defect <= 0.5 * math.sqrt(eps(Q)):
             T = 1.5 * one - 0.5 * G
         elif last:
-            T = as_dtype(xp.linalg.inv(mH(xp.linalg.cholesky(in_double(G)))), G.dtype)
+            T = as_dtype(_orthonormalising(in_double(G)), G.dtype)
         else:
             w, W = xp.linalg.eigh(in_double(G))
             first = W.shape[1] - int((to_host(w) > _KEPT**2).sum())
@@ -225,6 +224,12 @@ def _polished(bases: Sequence[Array], Q: Array) -> Array:
         if last:
             break
     return Q
+
+
+def _orthonormalising(G: Array) -> Array:
+    """Return a triangular T with ``T* G T = I``, for a Gram matrix that is safely definite."""
+    xp = namespace(G)
+    return xp.linalg.inv(mH(xp.linalg.cholesky(G)))
 
 
 def in_double(X: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matode._array import Array, from_host, host, to_host
 
-__all__ = ["inverse_root", "leading"]
+__all__ = ["leading", "root_and_inverse"]
 
 _SMALL = 96  # up to this size all eigenvectors cost no more
 _BLOCK = 32  # pivots at a time
@@ -59,7 +59,7 @@ def leading(G: Array, floor: float, tail: float, noise: float, room: int) -> tup
     return from_host(T, G), visible <= max(floor, tail / len(A)) ** 2
 
 
-def inverse_root(G: Array, noise: float) -> tuple[Array, Array] | None:
+def root_and_inverse(G: Array, noise: float) -> tuple[Array, Array] | None:
     """Return a root R of a Gram matrix, ``G = R* R``, and its inverse; None where noise could hide a direction.
 
     Parameters
