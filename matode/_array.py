@@ -50,7 +50,6 @@ __all__ = [
     "is_sparse",
     "is_sparse_type",
     "joined",
-    "keep_freed_memory",
     "largest",
     "mH",
     "matrix_kind",
@@ -146,16 +145,6 @@ def from_host(a: Any, like: Array, dtype: Any = None) -> Array:
         return host.array(a, dtype=dtype)
     xp = namespace(like)
     return xp.asarray(host.array(a), dtype=dtype, device=device_of(like))
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep the memory of freed arrays for the next ones, instead of returning it to the system.
-
-    glibc returns what is above a threshold, 128 kB at first, and the pages of each new array are then mapped and
-    cleared anew, which can take as long as the arithmetic of a step. The threshold rises to the largest array that was
-    ever freed, up to 32 MB: this frees one of nearly that size, whose pages are never touched.
-    """
-    host.empty(31 * 2**20, dtype=host.uint8)
 
 
 def default_rng(seed: Any = None) -> host.random.Generator:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from matode._array import eps, keep_freed_memory
+from matode._array import eps
 from matode.control import Control, ControlError, Tolerances
 from matode.events import Event
 from matode.field import Counted, UserField
+from matode.heap import memory_kept
 from matode.integrators import make_integrator
 from matode.lowrank import LowRank
 from matode.progress import Progress, reporter
@@ -133,24 +134,24 @@ def solve(
     record = Recorder(field, start, save, events, every=t_eval is None, dense=dense_output, lipschitz=lipschitz)
     report = reporter(progress, f"{type(method).__name__} from t = {t0:g} to {t1:g}")
 
-    keep_freed_memory()
     record.begin(t0, wanted=t0 in targets)
     t, Y, memory = t0, start.Y, resume.memory
-    try:
-        for target in dict.fromkeys([*targets, t1]):
-            while t != target:
-                t, step, *_ = advance = stepping.advance(field, t, Y, memory, target)
-                Y, memory = State(step.Y), step.memory
-                record.step(advance, wanted=t == target and t in targets)
-                report((t - t0) / (t1 - t0))
-                if callback is not None and callback(t, Y[0] if start.single else Y):
-                    raise StopSolve(f"the callback stopped the solve at t = {t:g}")
-    except StopSolve as stop:
-        record.end("stopped", str(stop))
-    except (NonFiniteError, ControlError) as error:
-        record.end("failed", f"stopped at t = {t:g} after {record.steps} steps: {error}")
-    else:
-        record.end("finished", f"reached t = {t1:g} in {record.steps} steps")
+    with memory_kept(start.Y):
+        try:
+            for target in dict.fromkeys([*targets, t1]):
+                while t != target:
+                    t, step, *_ = advance = stepping.advance(field, t, Y, memory, target)
+                    Y, memory = State(step.Y), step.memory
+                    record.step(advance, wanted=t == target and t in targets)
+                    report((t - t0) / (t1 - t0))
+                    if callback is not None and callback(t, Y[0] if start.single else Y):
+                        raise StopSolve(f"the callback stopped the solve at t = {t:g}")
+        except StopSolve as stop:
+            record.end("stopped", str(stop))
+        except (NonFiniteError, ControlError) as error:
+            record.end("failed", f"stopped at t = {t:g} after {record.steps} steps: {error}")
+        else:
+            record.end("finished", f"reached t = {t1:g} in {record.steps} steps")
     return record.finished(memory, {**stepping.state(), "end": t1}, controlled=tolerances is not None)
 
 

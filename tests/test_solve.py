@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import platform
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -314,21 +311,3 @@ def test_memory_does_not_grow_with_the_matrix():
     tracemalloc.stop()
     assert sol.ranks == [r]
     assert peak <= 25 * 2 * n * r
-
-
-_FAULTS = """
-import resource, matode
-from matode import LowRank, Rank
-Y0 = LowRank.random((700, 700), 30, rng=0)
-faults = []
-matode.solve(lambda t, Y: -1.0 * Y + Y0, (0, 1), Y0, "augmented-bug", h=1 / 16, truncation=Rank(30),
-             t_eval=[1], callback=lambda t, Y: faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt))
-print((faults[-1] - faults[7]) / 8)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about what glibc does with freed memory")
-def test_a_solve_reuses_the_memory_that_its_steps_free():
-    pages_of_an_array = 700 * 30 * 8 / 4096
-    found = subprocess.run([sys.executable, "-c", _FAULTS], capture_output=True, text=True, check=True)
-    assert float(found.stdout) < pages_of_an_array / 2

@@ -13,9 +13,10 @@ import numpy as np
 from experiments.bench.cases import Case, lyapunov
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
-from experiments.bench.timing import interleaved, settle
+from experiments.bench.timing import interleaved
 from matode import AugmentedBUG, Rank, RungeKutta, State, euler, rk4
 from matode.field import UserField
+from matode.heap import memory_kept
 
 __all__ = ["LARGEST", "QUICK_SIZES", "RANK", "SIZES", "exponent", "measured", "ratios", "room", "run", "step"]
 
@@ -65,7 +66,6 @@ def ratios(rows: Sequence[dict[str, Any]]) -> list[Ratio]:
 
 def measured(sizes: Sequence[int], say: Callable[[str], None], ranks: Sequence[int] = (RANK,)) -> list[dict[str, Any]]:
     """Time steps of the given sizes at the given ranks and return one row per size, rank and substep."""
-    settle()
     rows: list[dict[str, Any]] = []
     say("\nLyapunov, tridiagonal A, augmented BUG; memory in numbers per (m + n) r")
     say(f"  {'n':>9}{'r':>5}{'Euler ms':>12}{'memory':>9}{'RK4 ms':>12}{'memory':>9}")
@@ -75,7 +75,8 @@ def measured(sizes: Sequence[int], say: Callable[[str], None], ranks: Sequence[i
         peaks = {name: _peak(call) for name, call in steps.items()}
         rounds = max(3, min(30, 3 * 10**7 // (n * r)))
         pace: dict[str, Any] = {"warm_up": 1} if n < 10**6 else {"warm_up": 0, "batch": 0.0}
-        seconds = interleaved(steps, rounds, **pace)
+        with memory_kept(State((case.Y0,))):
+            seconds = interleaved(steps, rounds, **pace)
         line = f"  {n:9d}{r:5d}"
         for name in steps:
             numbers = peaks[name] / 8 / (2 * n * r) + 1.0  # the start itself was there before
