@@ -23,7 +23,9 @@ from matode.protocols import State
 __all__ = ["memory_kept"]
 
 _ADAPTED = 31 * 2**20  # bytes: glibc keeps arrays up to this size of its own accord, once one of them was freed
-_COLUMNS = 32  # that ranks may grow to, for all that is known when a solve begins
+_RETURNED = 2 * _ADAPTED  # and returns what is free at the end of its memory, where that is more
+_OF_A_STEP = 10  # times the size of the state: what a step makes and frees
+_RANK = 8  # that a block may grow to, for all that is known when a solve begins
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # names of mallopt's parameters
 _MAPPINGS = 65536  # glibc's own number
@@ -37,12 +39,12 @@ _running = 0  # how many want memory kept: what they change belongs to the proce
 def memory_kept(Y: State) -> Iterator[None]:
     """Let the C library keep the memory of freed arrays, for a solve that begins at Y.
 
-    Arrays of up to 31 MB it then keeps for good. Where larger ones are to come, it is told to keep all while the block
-    runs, and to return what is free at its end. A user who has chosen glibc's settings by environment variables has
-    those.
+    Where a step frees up to 62 MB, in arrays of up to 31, it then keeps all for good. Where it frees more, the library
+    is told to keep all while the block runs, and to return what is free at its end. A user who has chosen glibc's
+    settings by environment variables has those.
     """
     host.empty(_ADAPTED, dtype=host.uint8)  # its pages are never touched
-    libc = _glibc() if _largest(Y) > _ADAPTED else None
+    libc = _glibc() if _OF_A_STEP * _size(Y) > _RETURNED else None
     if libc is None:
         yield
         return
@@ -53,17 +55,14 @@ def memory_kept(Y: State) -> Iterator[None]:
         _count(libc, -1)
 
 
-def _largest(Y: State) -> int:
-    """Return the bytes of the largest host array that a step is likely to make."""
-    sizes = [0]
+def _size(Y: State) -> int:
+    """Return the bytes of the factors and arrays of a state that are on the host."""
+    size = 0
     for y in Y:
-        if isinstance(y, LowRank):
-            X, numbers = y.U, max(y.shape) * max(2 * y.rank, _COLUMNS)
-        else:
-            X, numbers = y, math.prod(y.shape)
+        X, numbers = (y.U, sum(y.shape) * max(y.rank, _RANK)) if isinstance(y, LowRank) else (y, math.prod(y.shape))
         if type(X) is host.ndarray:
-            sizes.append(numbers * X.itemsize)
-    return max(sizes)
+            size += numbers * X.itemsize
+    return size
 
 
 def _count(libc: Any, change: int) -> None:
@@ -76,7 +75,7 @@ def _count(libc: Any, change: int) -> None:
             libc.mallopt(_TRIM_THRESHOLD, -1)  # never
         elif _running == 0:
             libc.mallopt(_MMAP_MAX, _MAPPINGS)
-            libc.mallopt(_TRIM_THRESHOLD, 2 * _ADAPTED)  # what glibc adapts it to
+            libc.mallopt(_TRIM_THRESHOLD, _RETURNED)
             libc.malloc_trim(0)
 
 

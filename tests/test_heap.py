@@ -110,13 +110,13 @@ def test_it_is_put_back_after_an_error(asked):
 @pytest.mark.parametrize(
     ("Y", "large"),
     [
-        (_state(126_000, 1), False),  # 32 columns are 30.8 MB
-        (_state(128_000, 1), True),
-        (_state(128_000, 1, "float32"), False),
-        (_state(50_000, 40), False),  # 80 columns, 30.5 MB
-        (_state(52_000, 40), True),
-        (State((np.empty((2000, 2000)),)), False),
-        (State((np.empty(10), np.empty((2100, 2000)))), True),
+        (_state(101_000, 1), False),  # 8 columns are 6.46 MB, and ten times that is below 62 MiB
+        (_state(102_000, 1), True),
+        (_state(102_000, 1, "float32"), False),
+        (_state(20_000, 40), False),
+        (_state(20_400, 40), True),
+        (State((np.empty((900, 900)),)), False),
+        (State((np.empty((900, 900)), np.empty(3000))), True),
         (State(()), False),
     ],
 )

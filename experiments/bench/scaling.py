@@ -73,7 +73,7 @@ def measured(sizes: Sequence[int], say: Callable[[str], None], ranks: Sequence[i
         case = lyapunov(n, r, five_point=False)
         steps = {substep.name: step(substep, case) for substep in (_SUBSTEPS[:1] if n > 10**6 else _SUBSTEPS)}
         peaks = {name: _peak(call) for name, call in steps.items()}
-        rounds = max(3, min(30, 3 * 10**7 // (n * r)))
+        rounds = max(5, min(30, 3 * 10**7 // (n * r)))
         pace: dict[str, Any] = {"warm_up": 1} if n < 10**6 else {"warm_up": 0, "batch": 0.0}
         with memory_kept(State((case.Y0,))):
             seconds = interleaved(steps, rounds, **pace)
