@@ -59,6 +59,19 @@ def test_short_calls_are_measured_after_one_that_is_not(batch, calls):
     assert seconds == {"a": 1.0}
 
 
+def test_what_a_second_thread_brings_is_measured_where_there_is_one(monkeypatch):
+    limits = pytest.importorskip("threadpoolctl").threadpool_limits
+    asked = []
+    monkeypatch.setattr("threadpoolctl.threadpool_limits", lambda n, user_api: asked.append(n) or limits(n, user_api))
+    monkeypatch.setattr(timing, "_median", lambda call: 3.0 if len(asked) == 1 and not asked.append(0) else 2.0)
+    monkeypatch.setattr(timing, "threads", lambda: (1, "BLAS"))
+    assert timing.speedup() is None
+    assert asked == []
+    monkeypatch.setattr(timing, "threads", lambda: (2, "BLAS"))
+    assert timing.speedup() == 1.5
+    assert asked == [1, 0]
+
+
 def test_exponent_of_a_power_law():
     rows = [{"substep": "Euler", "n": n, "seconds": 3e-9 * n**1.5} for n in (10, 100, 1000)]
     assert scaling.exponent(rows, "Euler") == pytest.approx(1.5)

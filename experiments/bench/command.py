@@ -14,7 +14,7 @@ from experiments import tables
 from experiments.bench import inference, integrators, lenet5, memory, mlp, orthonormal, profiles, ratios, scaling
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
-from experiments.bench.timing import one_thread, threads
+from experiments.bench.timing import one_thread, speedup, threads
 
 __all__ = ["BENCHES", "GROUPS", "NAMES", "chosen", "run"]
 
@@ -74,6 +74,9 @@ def run(names: Sequence[str], setting: Setting, out: Path) -> None:
                 setting.say(f"\n{name}: on the host")
             with one_thread(setting.say) if name in ONE_THREAD else nullcontext():
                 bench = BENCHES[name](setting)
+            gain = speedup()
+            if gain is not None:
+                setting.say(f"  (after {name}: all threads are {gain:.1f} times as fast as one, in a product)")
             tables.write(out / f"{name}.csv", bench.rows)
             found += list(bench.ratios)
         if found:

@@ -14,7 +14,7 @@ import numpy as np
 
 from matode._array import Backend
 
-__all__ = ["PAUSE", "device_clock", "interleaved", "one_thread", "samples", "settle", "threads"]
+__all__ = ["PAUSE", "device_clock", "interleaved", "one_thread", "samples", "settle", "speedup", "threads"]
 
 PAUSE = 0.3
 """Seconds between two libraries: with a tenth of it, the threads of one slow down the other by up to a half."""
@@ -40,6 +40,30 @@ def threads() -> tuple[int | None, str]:
         f"{p['internal_api']} {p['version']} ({p.get('architecture', '?')}, {p['num_threads']} threads)" for p in pools
     ]
     return max((p["num_threads"] for p in pools), default=None), "BLAS: " + ", ".join(named)
+
+
+def speedup() -> float | None:
+    """Return how many times as fast a product is with all BLAS threads as with one; None where there is one only.
+
+    Virtual cores may do the work of half as many for a while: what is timed then says little about threads.
+    """
+    if (threads()[0] or 1) == 1:
+        return None
+    import threadpoolctl
+
+    A, B = np.ones((256, 5120), np.float32), np.ones((5120, 128), np.float32)
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        alone = _median(lambda: A @ B)
+    return alone / _median(lambda: A @ B)
+
+
+def _median(call: Callable[[], Any], repetitions: int = 20) -> float:
+    times = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return median(times)
 
 
 @contextmanager
