@@ -27,11 +27,21 @@ from matode._array import (
 )
 from matode.rows import combined, inner
 from matode.spectrum import leading, root_and_inverse
+from matode.triangular import lower_inverse
 
 if TYPE_CHECKING:
     from matode.truncation import Truncation
 
-__all__ = ["complement", "in_double", "orthonormal", "orthonormality_defect", "qr", "reorthonormalise", "truncated_svd"]
+__all__ = [
+    "complement",
+    "in_double",
+    "orthonormal",
+    "orthonormality_defect",
+    "qr",
+    "reorthonormalise",
+    "repaired",
+    "truncated_svd",
+]
 
 _KEPT = 0.5  # what must be left of a unit vector that is outside of range(U) when it is projected once more
 _SAFE = 1e-15, 1e15  # sizes whose squares, and those of smaller parts, neither overflow nor vanish
@@ -57,11 +67,18 @@ def orthonormal(X: Array) -> Array:
         G, one = inner(X, X), eye_like(k, X)
         shift = 16 * eps(X) * _trace(G)  # no rounding makes the matrix less than definite
         if _SAFE[0] < shift / eps(X) < _SAFE[1]:
-            Q = combined([X], [_orthonormalising(G + shift * one)])
-            G = inner(Q, Q)
-            if largest(G - one) * k <= 0.5:
-                return combined([Q], [_orthonormalising(G)], into=Q)
+            Q = repaired(combined([X], [_orthonormalising(G + shift * one)]))
+            if Q is not None:
+                return Q
     return qr(X)[0]
+
+
+def repaired(Q: Array) -> Array | None:
+    """Return nearly orthonormal columns made orthonormal; None where rounding could hide one. Q may be written to."""
+    G = inner(Q, Q)
+    if not largest(G - eye_like(Q.shape[1], Q)) * Q.shape[1] <= 0.5:
+        return None
+    return combined([Q], [_orthonormalising(G)], into=Q)
 
 
 def orthonormality_defect(U: Array) -> float:
@@ -228,8 +245,7 @@ def _polished(bases: Sequence[Array], Q: Array) -> Array:
 
 def _orthonormalising(G: Array) -> Array:
     """Return a triangular T with ``T* G T = I``, for a Gram matrix that is safely definite."""
-    xp = namespace(G)
-    return xp.linalg.inv(mH(xp.linalg.cholesky(G)))
+    return mH(lower_inverse(namespace(G).linalg.cholesky(G)))
 
 
 def in_double(X: Array) -> Array:
@@ -311,10 +327,9 @@ def _cut(P: Array, s: host.ndarray, Q: Array, rule: Truncation) -> tuple[Array, 
 
 def reorthonormalise(U: Array) -> tuple[Array, Array]:
     """Return ``U = Q R`` for nearly orthonormal columns, by one Cholesky QR or the first terms of its series."""
-    xp = namespace(U)
     G = inner(U, U)
     one = eye_like(U.shape[1], U)
     if largest(G - one) * U.shape[1] <= 0.5 * math.sqrt(eps(U)):
         return combined([U], [1.5 * one - 0.5 * G]), 0.5 * one + 0.5 * G
-    R = mH(xp.linalg.cholesky(G))
-    return combined([U], [xp.linalg.inv(R)]), R
+    L = namespace(U).linalg.cholesky(G)
+    return combined([U], [mH(lower_inverse(L))]), mH(L)

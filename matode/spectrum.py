@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matode._array import Array, from_host, host, to_host
+from matode.triangular import lower_inverse
 
 __all__ = ["leading", "root_and_inverse"]
 
@@ -55,7 +56,7 @@ def leading(G: Array, floor: float, tail: float, noise: float, room: int) -> tup
     T = W[:, first:] / host.sqrt(w[first:])
     if L is not A:
         T = L @ (T / host.sqrt(w[first:]))
-        T = T @ host.linalg.inv(host.linalg.cholesky(T.conj().T @ A @ T)).conj().T
+        T = T @ lower_inverse(host.linalg.cholesky(T.conj().T @ A @ T)).conj().T
     return from_host(T, G), visible <= max(floor, tail / len(A)) ** 2
 
 
@@ -74,7 +75,7 @@ def root_and_inverse(G: Array, noise: float) -> tuple[Array, Array] | None:
         L = host.linalg.cholesky(A + noise * host.eye(len(A)))
     except host.linalg.LinAlgError:
         return None
-    inverse = host.linalg.inv(L)
+    inverse = lower_inverse(L)
     if not 4.0 * noise * host.linalg.norm(inverse) ** 2 <= 1.0:
         return None
     return from_host(L.conj().T, G), from_host(inverse.conj().T, G)

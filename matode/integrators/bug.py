@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from matode._array import Array, as_dtype, finite, mH, namespace
+from matode._array import Array, mH
 from matode.evaluations import foreseeing
 from matode.flows import k_flow, k_rhs, l_flow, l_rhs, nonfinite_field, released, reusing, run_away, s_flow, with_cores
 from matode.integrators.augmenting import Augmented
-from matode.integrators.galerkin_euler import galerkin_euler, innovation
+from matode.integrators.basis_update import updated_basis
+from matode.integrators.galerkin_euler import actions, galerkin_euler
 from matode.integrators.truncating import truncated
-from matode.integrators.wide import Wide, turned
-from matode.linalg import complement, in_double, orthonormal, reorthonormalise
+from matode.integrators.wide import Wide
+from matode.linalg import complement, orthonormal, reorthonormalise
 from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation, Field, State, Step, Substep
 from matode.substeps import euler, rk4
@@ -153,25 +154,18 @@ def _rotated_by_euler(f: Evaluation, t: float, h: float, i: int, y: Block) -> Bl
     """Return the block projected on the bases of ``U S + h F V`` and ``V S* + h F* U``, which are not formed."""
     if not isinstance(y, LowRank):
         return y
-    found = innovation(f, h, y)
+    found = actions(f, y)
     if found is None:
         raise nonfinite_field(t, i, y)
-    S, xp = y.S, namespace(y.S)
-    sides = (
-        ((y.U, found.U1), xp.concat([S + h * found.F11, h * found.F21], axis=0)),
-        ((y.V, found.V1), xp.concat([mH(S + h * found.F11), h * mH(found.F12)], axis=0)),
-    )
     bases: list[Array] = []
-    turns: list[Array] = []
-    for parts, moved in sides:
-        if not finite(moved):
-            raise run_away("K" if not bases else "L", t, h, i, y)
-        P = orthonormal(in_double(moved))
-        W, A = turned(parts, P)
-        old = mH(P[: S.shape[0], :])
-        bases.append(W)
-        turns.append(as_dtype(old if A is None else A @ old, W.dtype))
-    return LowRank.moving(bases[0], turns[0] @ S @ mH(turns[1]), bases[1])
+    overlaps: list[Array] = []
+    for name, basis, core, (X, C, inside) in zip("KL", (y.U, y.V), (y.S, mH(y.S)), found, strict=True):
+        update = updated_basis(basis, core, h, X, C, inside)
+        if update is None:
+            raise run_away(name, t, h, i, y)
+        bases.append(update[0])
+        overlaps.append(update[1])
+    return LowRank.moving(bases[0], overlaps[0] @ y.S @ mH(overlaps[1]), bases[1])
 
 
 def _cleaned(y: Block) -> Block:

@@ -18,7 +18,7 @@ from matode.lowrank import LowRank
 from matode.protocols import Block, Evaluation
 from matode.rows import inner
 
-__all__ = ["Innovation", "galerkin_euler", "innovation"]
+__all__ = ["Action", "Innovation", "actions", "galerkin_euler", "innovation"]
 
 
 def galerkin_euler(
@@ -86,8 +86,8 @@ def innovation(f: Evaluation, h: float, y: LowRank, negligible: float = 0.0) -> 
     """
     U, S, V = y.U, y.S, y.V
     size = {"scale": frobenius(S) / abs(h) if h else math.inf, "negligible": negligible}  # of K and L in units of h
-    thin = f.thin(U, V) if hasattr(f, "thin") else None
-    if thin is not None and all(X.dtype == y.dtype for X in thin):
+    thin = _thin(f, y)
+    if thin is not None:
         d, x, d_U, x_V = thin
         if not (finite(d_U) and finite(x_V)):
             return None
@@ -114,6 +114,42 @@ def innovation(f: Evaluation, h: float, y: LowRank, negligible: float = 0.0) -> 
         y.products.beside(U, U1)
         y.products.beside(V, V1)
     return Innovation(U1, V1, F11, inner(FU, V1), inner(U1, FV), lambda: as_dtype(f.galerkin(U1, V1), y.dtype))
+
+
+class Action(NamedTuple):
+    """The product ``F V`` as ``X C``, None being the identity, and ``inside = U* X``."""
+
+    X: Array
+    C: Array | None
+    inside: Array
+
+
+def actions(f: Evaluation, y: LowRank) -> tuple[Action, Action] | None:
+    """Return ``F V`` and ``F* U``, that with V in place of U; None where F is not finite.
+
+    A product ``delta* x`` of rows is met through these where they are fewer than 2 r.
+    """
+    U, V = y.U, y.V
+    thin = _thin(f, y)
+    if thin is None:
+        FV, FU = as_dtype(f.right(V), y.dtype), as_dtype(f.left(U), y.dtype)
+        if not (finite(FV) and finite(FU)):
+            return None
+        F11 = inner(U, FV)
+    else:
+        d, x, d_U, x_V = thin
+        if not (finite(d_U) and finite(x_V)):
+            return None
+        if d.shape[0] < 2 * min(y.S.shape):
+            return Action(mH(d), x_V, mH(d_U)), Action(mH(x), d_U, mH(x_V))
+        FV, FU, F11 = mH(d) @ x_V, mH(x) @ d_U, mH(d_U) @ x_V
+    return Action(FV, None, F11), Action(FU, None, mH(F11))
+
+
+def _thin(f: Evaluation, y: LowRank) -> Sequence[Array] | None:
+    """Return the rows d and x of a product ``F = d* x`` with ``d U`` and ``x V``; None for another F, or dtype."""
+    thin = f.thin(y.U, y.V) if hasattr(f, "thin") else None
+    return thin if thin is not None and all(X.dtype == y.dtype for X in thin) else None
 
 
 def _long(B: Array, rows: Array) -> Array:

@@ -8,6 +8,7 @@ import pytest
 from matode import BUG, AugmentedBUG, LowRank, Rank, Relative, State
 from matode._array import get_backend, to_host
 from matode.evaluations import DenseEvaluation
+from matode.integrators import basis_update
 from matode.integrators.galerkin_euler import innovation
 from matode.protocols import NonFiniteError
 from matode.substeps import Repeated, euler
@@ -70,10 +71,20 @@ def test_euler_steps_in_one_piece_are_those_of_the_three_flows(backend, method, 
                     assert np.linalg.norm(X.T @ X - np.eye(X.shape[1]), 2) <= tolerance
 
 
+@pytest.mark.parametrize(("rank", "batch"), [(5, 40), (30, 12)])
+def test_a_fixed_rank_step_in_single_precision_decomposes_once(monkeypatch, rank, batch):
+    flow, Y = _problem(NUMPY, rank, batch)
+    for spare in ("_by_complement", "repaired"):
+        monkeypatch.setattr(basis_update, spare, None)
+    _, losses = _trained(BUG(euler), flow, Y, 3, 0.05)
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize(("rank", "steps"), [(5, 299), (70, 111)])
-def test_bases_stay_orthonormal_over_hundreds_of_steps(rank, steps):
+def test_bases_stay_orthonormal_over_hundreds_of_steps(fixed, rank, steps):
     flow, Y = _problem(NUMPY, rank, 24)
-    Y, losses = _trained(AugmentedBUG(euler, Rank(rank)), flow, Y, steps, 0.05)
+    Y, losses = _trained(BUG(euler) if fixed else AugmentedBUG(euler, Rank(rank)), flow, Y, steps, 0.05)
     assert losses[-1] < 0.2 * losses[0]
     for y in Y:
         if isinstance(y, LowRank):
@@ -117,13 +128,27 @@ def test_the_share_that_is_negligible_is_checked(negligible):
         AugmentedBUG(negligible=negligible)
 
 
+@pytest.mark.parametrize("method", [BUG, AugmentedBUG])
 @pytest.mark.parametrize("batch", [40, 4])
-def test_a_gradient_that_is_not_finite_is_named(backend, batch):
+@pytest.mark.parametrize("thin", [True, False])
+def test_a_gradient_that_is_not_finite_is_named(backend, method, batch, thin):
     flow, Y = _problem(backend, 5, batch)
-    wrong = lambda t, Z: [f if i != 2 else float("nan") * f for i, f in enumerate(flow(t, Z))]  # noqa: E731
+    whole = flow if thin else _plain(flow)
+    wrong = lambda t, Z: [f if i != 2 else float("nan") * f for i, f in enumerate(whole(t, Z))]  # noqa: E731
     with pytest.raises(NonFiniteError, match="F returned NaN or inf at t = 0, in block 2") as caught:
-        AugmentedBUG(euler).step(wrong, 0.0, 0.1, State(Y))
+        method(euler).step(wrong, 0.0, 0.1, State(Y))
     assert caught.value.block == 2
+
+
+@pytest.mark.parametrize("batch", [40, 4])
+def test_a_step_that_runs_away_is_named(batch):
+    flow, Y = _problem(NUMPY, 5, batch)
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.raises(NonFiniteError, match=r"K-step .* ran away") as caught,
+    ):
+        BUG(euler).step(flow, 0.0, 1e39, Y)
+    assert caught.value.block == 0
 
 
 @pytest.mark.parametrize(("rank", "batch"), [(20, 60), (60, 30)])
