@@ -24,7 +24,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu_count": os.cpu_count(),
-        "libraries": {name: _version(name) for name in ("numpy", "scipy", "array-api-compat", "cupy-cuda13x")},
+        "libraries": {name: _version(name) for name in ("numpy", "scipy", "array-api-compat", "numba", "cupy-cuda13x")},
         "blas": _blas(),
     }
 

@@ -17,6 +17,7 @@ from matode._array import Array, device_of, namespace
 from matode.evaluations import Chain, DenseEvaluation, Lazy, as_evaluation
 from matode.lowrank import LowRank
 from nn.autodiff import Var, apply, define, masked
+from nn.compiled import kernels
 from nn.patches import Patches, batch_first, batch_last
 
 __all__ = ["FilterGradient", "conv2d"]
@@ -155,9 +156,7 @@ def _conv2d(x: Array, W: Any, kernel: int, stride: int, padding: int, pool: int,
             if keep and not _is_small(W):
                 x_V.append(z)
             z = US @ z
-        largest, where = _largest(z, keep)
-        masks.append(where)
-        y[:, band, :] = xp.reshape(largest, (y.shape[0], -1, patches.grid[1]))
+        masks.append(_largest(z, keep, y, band))
     shape = (y.shape[0], patches.grid[0], patches.columns, x.shape[0])
     return batch_first(xp.reshape(y, shape)), (patches, W, x_V, masks)
 
@@ -171,8 +170,7 @@ def _conv2d_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Any, ..
     images = patches.zeros(d) if wanted[0] else None
     delta, delta_U, G = [], [], 0.0
     for band, where in zip(patches.bands, masks, strict=True):
-        part = xp.reshape(d[:, band, :], (1, W.shape[0], -1))
-        part = part if where is None else masked(part, where)
+        part = _spread(d, band, where, patches.pool**2)
         part_U = W.U.mT @ part if low and (factored or wanted[0]) else part
         if images is not None:
             patches.scatter(images, filters, part_U, band)
@@ -195,23 +193,46 @@ def _is_small(W: LowRank) -> bool:
     return W.shape[0] * W.shape[1] <= 2 * W.rank * (W.shape[0] + W.shape[1])
 
 
-def _largest(parts: Array, keep: bool) -> tuple[Array, Array | None]:
-    """Return the largest of ``parts[k, ...]``, and if asked where that is, the first of equal ones: a mask per part."""
+def _largest(parts: Array, keep: bool, y: Array, band: slice) -> Array | None:
+    """Write the largest of ``parts[k, ...]`` into a band of y; return where that is, if asked.
+
+    Of equal values it is the first. A mask per part says so, or, where compiled, an array of the k.
+    """
     xp, count = namespace(parts), parts.shape[0]
     keep = keep and count > 1
+    fast = kernels(parts, y) if 1 < count <= 256 else None
+    if fast is not None:
+        index = xp.empty(parts.shape[1:], dtype=xp.uint8) if keep else None
+        fast.largest(parts, y, index, band.start)
+        return index
     where = xp.empty(parts.shape, dtype=xp.bool, device=device_of(parts)) if keep else None
-    y = parts[0, ...]
+    largest = parts[0, ...]
     for k in range(1, count):
         if where is not None:
-            where[k, ...] = parts[k, ...] > y
-        y = xp.maximum(y, parts[k, ...])
+            where[k, ...] = parts[k, ...] > largest
+        largest = xp.maximum(largest, parts[k, ...])
     if where is not None:
         free = ~where[-1, ...]  # the last that exceeds all before it is the largest
         for k in range(count - 2, 0, -1):
             where[k, ...] &= free
             free = free ^ where[k, ...]
         where[0, ...] = free
-    return y, where
+    y[:, band, :] = xp.reshape(largest, (y.shape[0], -1, y.shape[2]))
+    return where
+
+
+def _spread(d: Array, band: slice, where: Array | None, places: int) -> Array:
+    """Return a band of d, (outputs, rows, columns), in the places of :func:`_largest`: (places, outputs, windows)."""
+    xp = namespace(d)
+    if where is not None and where.ndim == 2:
+        fast = kernels(d)
+        if fast is not None:
+            parts = xp.empty((places, *where.shape), dtype=d.dtype)
+            fast.spread(d if d.flags.c_contiguous else d.copy(), where, parts, band.start)
+            return parts
+        where = where == xp.arange(places)[:, None, None]
+    part = xp.reshape(d[:, band, :], (1, d.shape[0], -1))
+    return part if where is None else masked(part, where)
 
 
 define("conv2d", _conv2d, _conv2d_vjp)

@@ -12,11 +12,13 @@ from operator import add
 from typing import Any
 
 from matode._array import Array, device_of, is_gpu, namespace, zeros_like_shape
+from nn.compiled import Kernels, kernels
 
 __all__ = ["Patches", "batch_first", "batch_last"]
 
 _BAND = 2**19  # numbers in the largest array of a band: 2 MB in single precision
 _NARROWEST = 256  # windows in a band: below, products of matrices lose their speed
+_SHORTEST = 16  # images in a batch: below, NumPy copies rows of windows faster than a loop goes from pixel to pixel
 
 
 def batch_last(x: Array) -> Array:
@@ -40,7 +42,8 @@ class Patches:
     Windows are copied from the image when they are needed, a band of rows at a time, so that they stay in the cache and
     no memory is asked of the system: on a CPU both cost more than the copy. On a GPU there is one band. The image is
     kept with its padding, split in ``jump x jump`` interleaved ones where windows begin every ``jump`` pixels and their
-    side is a multiple of it: a window is then made of few pieces that lie together.
+    side is a multiple of it: a window is then made of few pieces that lie together. Compiled copies
+    (:mod:`nn.compiled`) have no need of that.
 
     Parameters
     ----------
@@ -56,6 +59,8 @@ class Patches:
         Of the windows.
     bands : list of slice
         Of the rows.
+    compiled : bool
+        Whether :mod:`nn.compiled` moves the windows.
     """
 
     def __init__(
@@ -64,14 +69,17 @@ class Patches:
         xp = namespace(x)
         batch, channels, height, width = x.shape
         image = batch_last(x)
+        self.compiled = batch >= _SHORTEST and kernels(x) is not None
         if padding:
             padded = zeros_like_shape((channels, height + 2 * padding, width + 2 * padding, batch), x)
             padded[:, padding : padding + height, padding : padding + width, :] = image
             image = padded
+        elif self.compiled and not image.flags.c_contiguous:
+            image = image.copy()
         self.kernel, self.stride, self.padding, self.pool = kernel, stride, padding, pool
         self.side = kernel + (pool - 1) * stride
         self.jump = pool * stride
-        self.split = self.jump if self.side % self.jump == 0 else 1
+        self.split = self.jump if self.side % self.jump == 0 and not self.compiled else 1
         self.size = (channels, image.shape[1], image.shape[2], batch)
         rows, columns = ((n - self.side) // self.jump + 1 for n in self.size[1:3])
         self.images = xp.reshape(image, (channels, 1, 1, *self.size[1:]))
@@ -112,8 +120,12 @@ class Patches:
             return xp.reshape(self.images[:, 0, 0, band, :, :], (channels, rows * self.grid[1]))
         shape = (channels, self.side, self.side, rows, self.columns, batch)
         windows = xp.empty(shape, dtype=self.images.dtype, device=device_of(self.images))
-        for places, pixels in self._pieces(band):
-            windows[places] = self.images[pixels]
+        fast = self._passes(self.images, windows)
+        if fast is not None:
+            fast.copy_windows(self.images[:, 0, 0], windows, band.start, self.jump)
+        else:
+            for places, pixels in self._pieces(band):
+                windows[places] = self.images[pixels]
         return xp.reshape(windows, (channels * self.side**2, rows * self.grid[1]))
 
     def scatter(self, images: Array, filters: Array, Z: Array, band: slice) -> None:
@@ -123,8 +135,12 @@ class Patches:
         rows = band.stop - band.start
         T = filters.mT @ xp.reshape(Z, (filters.shape[0], -1))
         T = xp.reshape(T, (channels, self.side, self.side, rows, self.columns, batch))
-        for places, pixels in self._pieces(band):
-            images[pixels] += T[places]
+        fast = self._passes(images, T)
+        if fast is not None:
+            fast.add_windows(images[:, 0, 0], T, band.start, self.jump)
+        else:
+            for places, pixels in self._pieces(band):
+                images[pixels] += T[places]
 
     def joined(self, images: Array) -> Array:
         """Return what :meth:`scatter` summed up, as (batch, inputs, height, width)."""
@@ -161,6 +177,9 @@ class Patches:
         T = xp.reshape(T, (self.pool**2, m, channels, self.side, self.side))
         parts = (T[place, :, :, y, x] for place, y, x in self._places())
         return xp.reshape(reduce(add, parts), (m, channels * self.kernel**2))
+
+    def _passes(self, *arrays: Array) -> Kernels | None:
+        return kernels(*arrays) if self.compiled else None
 
     def _pieces(self, band: slice) -> Iterator[tuple[Any, Any]]:
         """Give the pieces of windows that lie together: their index in the windows of a band, and in the images."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from experiments import tables
@@ -11,6 +12,7 @@ from experiments.bench.cases import allen_cahn, lyapunov
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
 from matode import INTEGRATORS
+from nn.compiled import kernels
 
 
 @pytest.mark.parametrize("case", [lyapunov(36, 2), allen_cahn(36, 2)], ids=lambda case: case.name)
@@ -84,7 +86,9 @@ def test_the_command_writes_a_table(tmp_path, monkeypatch, capsys):
     rows = tables.read(tmp_path / "scaling.csv")
     assert {row["n"] for row in rows} == {1000, 10000}
     assert all(row["numbers_per_factor_entry"] <= 12.0 for row in rows if row["substep"] == "Euler")
-    assert "BLAS" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "BLAS" in said
+    assert f"compiled passes of convolutions: {'by Numba' if kernels(np.ones(1)) else 'none'}\n" in said
 
 
 def test_names_of_benchmarks(capsys, tmp_path):

@@ -28,9 +28,10 @@ def test_plain_cupy_is_never_asked_for():
     assert all("cupy" not in names(extra) for extra in EXTRAS.values())
 
 
-def test_all_is_everything_but_gpu_torch_and_onnx():
+def test_all_is_everything_but_gpu_torch_onnx_and_numba():
     assert EXTRAS["all"] == ["matode[plots,data,cli,sweep]"]
-    assert set(EXTRAS) == {"all", "backends", "cli", "data", "dev", "export", "gpu", "gpu12", "plots", "sweep", "test"}
+    others = {"backends", "dev", "export", "fast", "gpu", "gpu12", "test"}
+    assert set(EXTRAS) == {"all", "cli", "data", "plots", "sweep"} | others
 
 
 @pytest.mark.parametrize("package", ["matode", "nn"])
@@ -43,9 +44,10 @@ def test_only_the_toolkit_and_the_networks_are_installed():
     assert PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["matode", "nn"]
 
 
-OPTIONAL = (
-    "cupy cupyx dask hypothesis joblib matplotlib msgspec onnx pooch pytest safetensors sklearn torch tqdm".split()
-)
+OPTIONAL = [
+    *("cupy", "cupyx", "dask", "hypothesis", "joblib", "matplotlib", "msgspec", "numba", "onnx", "pooch", "pytest"),
+    *("safetensors", "sklearn", "torch", "tqdm"),
+]
 
 
 @pytest.mark.parametrize("package", ["matode", "nn"])

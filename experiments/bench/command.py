@@ -14,7 +14,7 @@ from experiments import tables
 from experiments.bench import inference, integrators, lenet5, memory, mlp, orthonormal, profiles, ratios, scaling
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
-from experiments.bench.timing import one_thread, speedup, threads
+from experiments.bench.timing import compiled, one_thread, speedup, threads
 
 __all__ = ["BENCHES", "GROUPS", "NAMES", "chosen", "run"]
 
@@ -68,6 +68,7 @@ def run(names: Sequence[str], setting: Setting, out: Path) -> None:
             torch.set_num_threads(threads()[0] or 1)  # as many as our BLAS
             setting.say(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
         setting.say(threads()[1])
+        setting.say(compiled())
         found: list[Ratio] = []
         for name in names:
             if setting.backend.name != "numpy" and name not in ON_DEVICE:

@@ -13,8 +13,19 @@ from typing import Any
 import numpy as np
 
 from matode._array import Backend
+from nn.compiled import kernels
 
-__all__ = ["PAUSE", "device_clock", "interleaved", "one_thread", "samples", "settle", "speedup", "threads"]
+__all__ = [
+    "PAUSE",
+    "compiled",
+    "device_clock",
+    "interleaved",
+    "one_thread",
+    "samples",
+    "settle",
+    "speedup",
+    "threads",
+]
 
 PAUSE = 0.3
 """Seconds between two libraries: with a tenth of it, the threads of one slow down the other by up to a half."""
@@ -64,6 +75,11 @@ def _median(call: Callable[[], Any], repetitions: int = 20) -> float:
         call()
         times.append(time.perf_counter() - start)
     return median(times)
+
+
+def compiled() -> str:
+    """Return one line that says whether convolutions use compiled passes."""
+    return f"compiled passes of convolutions: {'none' if kernels(np.ones(1)) is None else 'by Numba'}"
 
 
 @contextmanager
