@@ -60,7 +60,7 @@ class Patches:
     bands : list of slice
         Of the rows.
     compiled : bool
-        Whether :mod:`nn.compiled` moves the windows.
+        Whether :mod:`nn.compiled` moves the windows; single pixels side by side need not move.
     """
 
     def __init__(
@@ -69,16 +69,16 @@ class Patches:
         xp = namespace(x)
         batch, channels, height, width = x.shape
         image = batch_last(x)
-        self.compiled = batch >= _SHORTEST and kernels(x) is not None
+        self.kernel, self.stride, self.padding, self.pool = kernel, stride, padding, pool
+        self.side = kernel + (pool - 1) * stride
+        self.jump = pool * stride
+        self.compiled = batch >= _SHORTEST and self.side * self.jump > 1 and kernels(x) is not None
         if padding:
             padded = zeros_like_shape((channels, height + 2 * padding, width + 2 * padding, batch), x)
             padded[:, padding : padding + height, padding : padding + width, :] = image
             image = padded
         elif self.compiled and not image.flags.c_contiguous:
             image = image.copy()
-        self.kernel, self.stride, self.padding, self.pool = kernel, stride, padding, pool
-        self.side = kernel + (pool - 1) * stride
-        self.jump = pool * stride
         self.split = self.jump if self.side % self.jump == 0 and not self.compiled else 1
         self.size = (channels, image.shape[1], image.shape[2], batch)
         rows, columns = ((n - self.side) // self.jump + 1 for n in self.size[1:3])

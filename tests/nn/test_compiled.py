@@ -169,6 +169,13 @@ def test_short_batches_are_left_to_numpy():
     assert not patches.Patches(np.ones((patches._SHORTEST - 1, 1, 4, 4)), 3).compiled
 
 
+def test_windows_that_are_the_image_stay_where_they_are(both_ways):
+    """Also with gaps in memory, in which products round otherwise."""
+    x = _laid_out(default_rng(0).standard_normal((20, 3, 2, 2)), "gaps")[:1]
+    for images in both_ways(lambda: patches.Patches(x, 1).windows(slice(0, 2))):
+        assert np.shares_memory(images, x)
+
+
 def test_other_arrays_are_left_to_their_libraries(both_ways):
     x = np.ones(3)
     assert compiled.kernels(x, x) is not None
