@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import sparse
 
 from experiments import tables
 from experiments.__main__ import main
-from experiments.bench import batches, command, integrators, limits, profiles, ratios, scaling, timing
+from experiments.bench import batches, by_hand, command, integrators, limits, profiles, ratios, scaling, timing
 from experiments.bench.cases import allen_cahn, lyapunov
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
@@ -38,6 +41,18 @@ def test_rows_have_their_ratio(monkeypatch):
     blas = sum(count for name, count in needed.items() if name not in limits.ELEMENTWISE)
     assert row["ratio"] == pytest.approx(1.0 / blas)
     assert row["ratio_elementwise"] == pytest.approx(1.0 / sum(needed.values()))
+
+
+@pytest.mark.parametrize(("n", "r"), [(36, 3), (144, 8)])
+def test_the_step_by_hand_is_the_step_of_the_integrator(n, r):
+    case = lyapunov(n, r)
+    A = case.A + sparse.diags_array([np.linspace(0.0, 1.0, n - 1)], offsets=[1])  # not symmetric
+    case = replace(case, A=A, F=lambda t, Y: A @ Y + Y @ A + case.C)
+    U, S, V = by_hand.step(case, 0.01)()
+    ours = integrators.step("augmented-bug", case, 0.01)().Y[0]
+    difference = U @ S @ V.T - ours.U @ ours.S @ ours.V.T
+    assert S.shape == ours.S.shape == (r, r)
+    assert np.linalg.norm(difference) <= 1e-12 * np.linalg.norm(S)
 
 
 def test_medians_of_interleaved_calls():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
+from experiments.bench import by_hand
 from experiments.bench.cases import Case, allen_cahn, lyapunov
 from experiments.bench.limits import ELEMENTWISE, counts, kernels
 from experiments.bench.ratios import Ratio
@@ -45,12 +46,13 @@ def run(setting: Setting) -> Bench:
 
 
 def _ratios(case: Case, row: dict[str, Any]) -> list[Ratio]:
-    """Return the ratio of augmented BUG to its limit, and to that with the elementwise passes."""
+    """Return the ratio of augmented BUG to its limit, to that with the elementwise passes, and to a bare step."""
     ms = row["milliseconds"]
     found = [Ratio(f"{case.name}, RK4", "augmented BUG", ms, "limit", row["limit"], GOALS.get(case.name))]
     if case.C is not None:
         with_passes = ms / row["ratio_elementwise"]
         found.append(Ratio(f"{case.name}, RK4", "augmented BUG", ms, "limit with elementwise passes", with_passes))
+        found.append(Ratio(f"{case.name}, RK4", "augmented BUG", ms, "the step written by hand", row["by_hand"]))
     return found
 
 
@@ -61,11 +63,15 @@ def _rows(case: Case, repetitions: int) -> list[dict[str, Any]]:
     if case.C is None:
         names = ["augmented-bug", "parallel-bug", "bug", "ksl"]
     calls = {name: step(name, case) for name in names} | kernels(case)
+    if case.C is not None:
+        calls["by hand"] = by_hand.step(case, _H)
     seconds = interleaved(calls, repetitions)
     rows = []
     for name in names:
         needed = counts(name, case)
         row = {"case": case.name, "integrator": name, "milliseconds": 1e3 * seconds[name]}
+        bare = name == "augmented-bug" and case.C is not None
+        row["by_hand"] = 1e3 * seconds["by hand"] if bare else None
         if needed is None:
             row |= {"limit": None, "ratio": None, "ratio_elementwise": None, "kernels": None}
         else:
@@ -82,10 +88,10 @@ def _rows(case: Case, repetitions: int) -> list[dict[str, Any]]:
     return rows
 
 
-def step(name: str, case: Case) -> Callable[[], Any]:
+def step(name: str, case: Case, h: float = _H) -> Callable[[], Any]:
     """Return a call that makes one step of an integrator of the catalogue."""
     method = INTEGRATORS[name]()
     if any(field.name == "truncation" for field in fields(method)):
         method = replace(method, truncation=Rank(case.r))
     field, start = UserField(case.F), State((case.Y0,))
-    return lambda: method.step(field, 0.0, _H, start)
+    return lambda: method.step(field, 0.0, h, start)
