@@ -20,7 +20,7 @@ from matode._array import host
 from matode.lowrank import LowRank
 from matode.protocols import State
 
-__all__ = ["memory_kept"]
+__all__ = ["memory_kept", "settle"]
 
 _ADAPTED = 31 * 2**20  # bytes: glibc keeps arrays up to this size of its own accord, once one of them was freed
 _RETURNED = 2 * _ADAPTED  # and returns what is free at the end of its memory, where that is more
@@ -35,6 +35,11 @@ _lock = threading.Lock()
 _running = 0  # how many want memory kept: what they change belongs to the process
 
 
+def settle() -> None:
+    """Let glibc keep freed arrays of up to 31 MB for good, by freeing one of that size, whose pages nobody touches."""
+    host.empty(_ADAPTED, dtype=host.uint8)
+
+
 @contextmanager
 def memory_kept(Y: State) -> Iterator[None]:
     """Let the C library keep the memory of freed arrays, for a solve that begins at Y.
@@ -43,7 +48,7 @@ def memory_kept(Y: State) -> Iterator[None]:
     is told to keep all while the block runs, and to return what is free at its end. A user who has chosen glibc's
     settings by environment variables has those.
     """
-    host.empty(_ADAPTED, dtype=host.uint8)  # its pages are never touched
+    settle()
     libc = _glibc() if _OF_A_STEP * _size(Y) > _RETURNED else None
     if libc is None:
         yield

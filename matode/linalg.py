@@ -27,7 +27,7 @@ from matode._array import (
 )
 from matode.rows import combined, inner
 from matode.spectrum import leading, root_and_inverse
-from matode.triangular import lower_inverse
+from matode.triangular import lower_inverse, orthonormalising
 
 if TYPE_CHECKING:
     from matode.truncation import Truncation
@@ -67,7 +67,7 @@ def orthonormal(X: Array) -> Array:
         G, one = inner(X, X), eye_like(k, X)
         shift = 16 * eps(X) * _trace(G)  # no rounding makes the matrix less than definite
         if _SAFE[0] < shift / eps(X) < _SAFE[1]:
-            Q = repaired(combined([X], [_orthonormalising(G + shift * one)]))
+            Q = repaired(combined([X], [orthonormalising(G + shift * one)]))
             if Q is not None:
                 return Q
     return qr(X)[0]
@@ -78,7 +78,7 @@ def repaired(Q: Array) -> Array | None:
     G = inner(Q, Q)
     if not largest(G - eye_like(Q.shape[1], Q)) * Q.shape[1] <= 0.5:
         return None
-    return combined([Q], [_orthonormalising(G)], into=Q)
+    return combined([Q], [orthonormalising(G)], into=Q)
 
 
 def orthonormality_defect(U: Array) -> float:
@@ -231,7 +231,7 @@ def _polished(bases: Sequence[Array], Q: Array) -> Array:
         if defect <= 0.5 * math.sqrt(eps(Q)):
             T = 1.5 * one - 0.5 * G
         elif last:
-            T = as_dtype(_orthonormalising(in_double(G)), G.dtype)
+            T = as_dtype(orthonormalising(in_double(G)), G.dtype)
         else:
             w, W = xp.linalg.eigh(in_double(G))
             first = W.shape[1] - int((to_host(w) > _KEPT**2).sum())
@@ -241,11 +241,6 @@ def _polished(bases: Sequence[Array], Q: Array) -> Array:
         if last:
             break
     return Q
-
-
-def _orthonormalising(G: Array) -> Array:
-    """Return a triangular T with ``T* G T = I``, for a Gram matrix that is safely definite."""
-    return mH(lower_inverse(namespace(G).linalg.cholesky(G)))
 
 
 def in_double(X: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from matode._array import Array, from_host, host, to_host
-from matode.triangular import lower_inverse
+from matode.triangular import lower_inverse, orthonormalising
 
 __all__ = ["leading", "root_and_inverse"]
 
@@ -56,7 +56,7 @@ def leading(G: Array, floor: float, tail: float, noise: float, room: int) -> tup
     T = W[:, first:] / host.sqrt(w[first:])
     if L is not A:
         T = L @ (T / host.sqrt(w[first:]))
-        T = T @ lower_inverse(host.linalg.cholesky(T.conj().T @ A @ T)).conj().T
+        T = T @ orthonormalising(T.conj().T @ A @ T)
     return from_host(T, G), visible <= max(floor, tail / len(A)) ** 2
 
 

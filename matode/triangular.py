@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from matode._array import Array, is_gpu, namespace, zeros_like_shape
+from matode._array import Array, is_gpu, mH, namespace, zeros_like_shape
 
-__all__ = ["lower_inverse"]
+__all__ = ["lower_inverse", "orthonormalising"]
 
 _SMALL = 40  # rows up to which a general inverse costs no more
 
@@ -20,3 +20,8 @@ def lower_inverse(L: Array) -> Array:
     made[:k, :k], made[k:, k:] = A, B
     made[k:, :k] = -(B @ (L[k:, :k] @ A))
     return made
+
+
+def orthonormalising(G: Array) -> Array:
+    """Return a triangular T with ``T* G T = I``, for a Gram matrix that is safely definite."""
+    return mH(lower_inverse(namespace(G).linalg.cholesky(G)))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from matode._array import Backend
+from matode.heap import settle
 from nn.compiled import kernels
 
 __all__ = [
@@ -32,12 +33,6 @@ PAUSE = 0.3
 
 Clock = Callable[[Callable[[], Any]], float]
 """``clock(call)`` runs the call and returns the seconds that it took."""
-
-
-def settle() -> None:
-    """Let the C library keep freed memory: without, each array of 128 kB and more costs page faults."""
-    del_me = np.ones(3_900_000)  # 31 MB, below the largest threshold that glibc adapts itself to
-    del del_me
 
 
 def threads() -> tuple[int | None, str]:
@@ -63,18 +58,14 @@ def speedup() -> float | None:
     import threadpoolctl
 
     A, B = np.ones((256, 5120), np.float32), np.ones((5120, 128), np.float32)
+    clock = host_clock()  # that of all threads, also for one
+
+    def seconds() -> float:
+        return interleaved({"A B": lambda: A @ B}, 20, warm_up=1, batch=0.0, clock=clock)["A B"]
+
     with threadpoolctl.threadpool_limits(1, user_api="blas"):
-        alone = _median(lambda: A @ B)
-    return alone / _median(lambda: A @ B)
-
-
-def _median(call: Callable[[], Any], repetitions: int = 20) -> float:
-    times = []
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return median(times)
+        alone = seconds()
+    return alone / seconds()
 
 
 def compiled() -> str:

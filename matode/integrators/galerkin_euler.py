@@ -88,18 +88,17 @@ def innovation(f: Evaluation, h: float, y: LowRank, negligible: float = 0.0) -> 
     size = {"scale": frobenius(S) / abs(h) if h else math.inf, "negligible": negligible}  # of K and L in units of h
     thin = _thin(f, y)
     if thin is not None:
-        d, x, d_U, x_V = thin
-        if not (finite(d_U) and finite(x_V)):
+        met = _met(thin, y)
+        if met is None:
             return None
-        F11 = mH(d_U) @ x_V
-        if d.shape[0] < 2 * min(S.shape):
-            U1 = complement(U, mH(d), inside=mH(d_U), mixing=x_V, **size)
-            V1 = complement(V, mH(x), inside=mH(x_V), mixing=d_U, **size)
-            d_U1, x_V1 = _long(U1, d), _long(V1, x)
-            return Innovation(U1, V1, F11, mH(d_U) @ mH(x_V1), d_U1 @ x_V, lambda: d_U1 @ mH(x_V1))
-        FV, FU = mH(d) @ x_V, mH(x) @ d_U
-        U1, V1 = complement(U, FV, inside=F11, **size), complement(V, FU, inside=mH(F11), **size)
-        return Innovation(U1, V1, F11, mH(FU) @ V1, mH(U1) @ FV, lambda: _long(U1, d) @ mH(_long(V1, x)))
+        (X, C, inside), (Z, D, within) = met
+        U1 = complement(U, X, inside=inside, mixing=C, **size)
+        V1 = complement(V, Z, inside=within, mixing=D, **size)
+        d, x, d_U, x_V = thin
+        if C is None:
+            return Innovation(U1, V1, inside, mH(Z) @ V1, mH(U1) @ X, lambda: _long(U1, d) @ mH(_long(V1, x)))
+        d_U1, x_V1 = _long(U1, d), _long(V1, x)
+        return Innovation(U1, V1, mH(d_U) @ x_V, mH(d_U) @ mH(x_V1), d_U1 @ x_V, lambda: d_U1 @ mH(x_V1))
     FV = as_dtype(f.right(V), y.dtype)
     if not finite(FV):
         return None
@@ -125,25 +124,26 @@ class Action(NamedTuple):
 
 
 def actions(f: Evaluation, y: LowRank) -> tuple[Action, Action] | None:
-    """Return ``F V`` and ``F* U``, that with V in place of U; None where F is not finite.
-
-    A product ``delta* x`` of rows is met through these where they are fewer than 2 r.
-    """
-    U, V = y.U, y.V
+    """Return ``F V`` and ``F* U``, that with V in place of U; None where F is not finite."""
     thin = _thin(f, y)
-    if thin is None:
-        FV, FU = as_dtype(f.right(V), y.dtype), as_dtype(f.left(U), y.dtype)
-        if not (finite(FV) and finite(FU)):
-            return None
-        F11 = inner(U, FV)
-    else:
-        d, x, d_U, x_V = thin
-        if not (finite(d_U) and finite(x_V)):
-            return None
-        if d.shape[0] < 2 * min(y.S.shape):
-            return Action(mH(d), x_V, mH(d_U)), Action(mH(x), d_U, mH(x_V))
-        FV, FU, F11 = mH(d) @ x_V, mH(x) @ d_U, mH(d_U) @ x_V
+    if thin is not None:
+        return _met(thin, y)
+    FV, FU = as_dtype(f.right(y.V), y.dtype), as_dtype(f.left(y.U), y.dtype)
+    if not (finite(FV) and finite(FU)):
+        return None
+    F11 = inner(y.U, FV)
     return Action(FV, None, F11), Action(FU, None, mH(F11))
+
+
+def _met(thin: Sequence[Array], y: LowRank) -> tuple[Action, Action] | None:
+    """Return the actions of a product of rows: through the rows where they are fewer than 2 r."""
+    d, x, d_U, x_V = thin
+    if not (finite(d_U) and finite(x_V)):
+        return None
+    if d.shape[0] < 2 * min(y.S.shape):
+        return Action(mH(d), x_V, mH(d_U)), Action(mH(x), d_U, mH(x_V))
+    F11 = mH(d_U) @ x_V
+    return Action(mH(d) @ x_V, None, F11), Action(mH(x) @ d_U, None, mH(F11))
 
 
 def _thin(f: Evaluation, y: LowRank) -> Sequence[Array] | None:
