@@ -279,6 +279,7 @@ def positive_part(x: Array) -> Array:
 def frobenius(x: Array) -> float:
     """Return the Frobenius norm, in one pass that does not guard against overflow."""
     if type(x) is host.ndarray:
+        x = x.ravel("K")  # in the order in which it lies in memory: vdot would transpose a copy
         return math.sqrt(host.vdot(x, x).real)
     xp = namespace(x)
     x = xp.reshape(x, (-1,))
@@ -306,6 +307,7 @@ def largest(x: Array) -> float:
 def finite(x: Array) -> bool:
     """Whether every entry is finite. One number crosses to the host."""
     if type(x) is host.ndarray:  # the square is finite but where a value is not, or is very large
+        x = x.ravel("K")
         return math.isfinite(host.vdot(x, x).real) or bool(host.isfinite(x).all())
     xp = namespace(x)
     return bool(xp.all(xp.isfinite(x)))

@@ -5,9 +5,10 @@ All of them share one arithmetic (`Lazy`): sums and products are kept as they ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, reduce
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matode._array import (
     Array,
@@ -30,7 +31,17 @@ from matode._array import (
 if TYPE_CHECKING:
     from matode.lowrank import LowRank
 
-__all__ = ["Chain", "DenseEvaluation", "Lazy", "Operator", "Sum", "as_evaluation", "foreseeing", "is_evaluation"]
+__all__ = [
+    "Chain",
+    "DenseEvaluation",
+    "Lazy",
+    "Operator",
+    "Sum",
+    "Thin",
+    "as_evaluation",
+    "foreseeing",
+    "is_evaluation",
+]
 
 
 class Lazy:
@@ -198,6 +209,26 @@ class DenseEvaluation(Lazy):
 
     def _hadamard(self, other: Any) -> DenseEvaluation:
         return DenseEvaluation(self.array * (other.full() if isinstance(other, Lazy) else other))
+
+
+class Thin(NamedTuple):
+    """The parts of a product ``d* x`` of few rows, which an evaluation may offer as ``thin(U, V)``.
+
+    Parameters
+    ----------
+    d, x : (b, m) and (b, n) arrays
+        The rows.
+    along_u, along_v : (b, r) arrays
+        ``d U`` and ``x V``.
+    combine : callable, optional
+        Returns ``d* C`` for C (b, k), where that gives something else besides.
+    """
+
+    d: Array
+    x: Array
+    along_u: Array
+    along_v: Array
+    combine: Callable[[Array], Array] | None = None
 
 
 class Operator(Lazy):

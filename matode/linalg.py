@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from matode._array import (
     Array,
     as_dtype,
+    default_rng,
     diagonal,
     eps,
     eye_like,
@@ -26,7 +27,7 @@ from matode._array import (
     to_host,
 )
 from matode.rows import combined, inner
-from matode.spectrum import leading, root_and_inverse
+from matode.spectrum import leading
 from matode.triangular import lower_inverse, orthonormalising
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ __all__ = [
     "in_double",
     "orthonormal",
     "orthonormality_defect",
+    "orthonormality_estimate",
     "qr",
     "reorthonormalise",
     "repaired",
@@ -46,6 +48,7 @@ __all__ = [
 _KEPT = 0.5  # what must be left of a unit vector that is outside of range(U) when it is projected once more
 _SAFE = 1e-15, 1e15  # sizes whose squares, and those of smaller parts, neither overflow nor vanish
 _PASSES = 8  # each reaches a factor of sqrt(16 eps) further down; two or three reach rounding
+_SAMPLES = 2  # random vectors that tell whether columns are orthonormal
 _ROUNDS = 4  # of the repair: one is the rule, two follow where columns vanished
 
 
@@ -87,12 +90,18 @@ def orthonormality_defect(U: Array) -> float:
     return float(xp.linalg.matrix_norm(mH(U) @ U - eye_like(U.shape[1], U)))
 
 
+def orthonormality_estimate(W: Array) -> float:
+    """Return an estimate of ``||W* W - I||`` in the Frobenius norm, from products with random vectors."""
+    k, rng = W.shape[1], default_rng(0)
+    vectors = (from_host(rng.standard_normal(k), W, W.dtype) for _ in range(_SAMPLES))
+    return max(frobenius(mH(W) @ (W @ z) - z) for z in vectors)
+
+
 def complement(
     U: Array,
     X: Array,
     *,
     inside: Array | None = None,
-    mixing: Array | None = None,
     scale: float = 0.0,
     negligible: float = 0.0,
 ) -> Array:
@@ -105,10 +114,7 @@ def complement(
     X : (m, q) array
         Any columns: they may lie in range(U), repeat each other, be zero, or be badly scaled.
     inside : (p, q) array, optional
-        ``U* X``, where it is known. X is then projected only where that cannot be avoided.
-    mixing : (q, l) array, optional
-        Stands for ``X @ mixing`` in place of X, which is formed only where that cannot be avoided; ``inside`` must be
-        given too.
+        ``U* X``, where it is known.
     scale : float
         Size of what X is a part of: its rounding is left out of the basis, even where it is large relative to X.
     negligible : float
@@ -127,15 +133,10 @@ def complement(
     projection and a second Gram matrix repair what rounding did to both. All but that are thin matrix products. What
     a Gram matrix cannot show, below the root of rounding, takes further passes.
     """
-    q = X.shape[1] if mixing is None else mixing.shape[1]
-    room = min(X.shape[1], q, U.shape[0] - U.shape[1])
+    q = X.shape[1]
+    room = min(q, U.shape[0] - U.shape[1])
     if room <= 0:
         return X[:, :0]
-    if inside is not None:
-        Q = _unformed(U, X, inside, mixing, room, scale, negligible)
-        if Q is not None:
-            return Q
-        X, inside = (X, inside) if mixing is None else (X @ mixing, inside @ mixing)
     size = frobenius(X)
     if not _SAFE[0] < size < _SAFE[1]:
         unit = largest(X)
@@ -144,7 +145,7 @@ def complement(
         X, scale, inside = X * (1.0 / unit), scale / unit, None
         size = frobenius(X)
     N = combined([U, X], [-(inner(U, X) if inside is None else inside), None])
-    floor, left = _floor(q, X, size, scale), frobenius(N)
+    floor, left = eps(X) * max(2.0 * math.sqrt(q) * size, scale), frobenius(N)
     tail = negligible * left
     bases = [U]
     for _ in range(_PASSES):
@@ -167,47 +168,6 @@ def complement(
         for B in bases:
             N = combined([B, N], [-inner(B, N), None])
     return namespace(U).concat(bases[1:], axis=1) if len(bases) > 2 else bases[-1] if len(bases) == 2 else X[:, :0]
-
-
-def _unformed(
-    U: Array, X: Array, inside: Array, mixing: Array | None, room: int, scale: float, negligible: float
-) -> Array | None:
-    """Return the complement from ``X* X`` and ``U* X`` alone; None where they do not show all of it."""
-    size, k = frobenius(X), X.shape[1]
-    if not _SAFE[0] < size < _SAFE[1]:
-        return None
-    enough = max(_floor(k, X, size, scale), negligible * size / k)
-    if mixing is None and 16 * eps(X) * size**2 > math.sqrt(k) * enough**2:  # the least that the noise below can be
-        return None
-    G, part = in_double(inner(X, X)), in_double(inside)
-    A = G - mH(part) @ part
-    noise, roots, back = 16 * eps(X) * frobenius(G), None, None
-    if mixing is None:
-        H = A
-    else:
-        M = in_double(mixing)
-        part, roots = part @ M, root_and_inverse(A, noise / 8)
-        if roots is not None:  # what has a wide range is M, which is known in full
-            C, back = roots[0] @ M, roots[1]
-            H = C @ mH(C)
-            noise = 16 * eps(H) * frobenius(H)
-        else:
-            H, back, noise = mH(M) @ (A @ M), M, noise * frobenius(M) ** 2
-    q, left = part.shape[1], math.sqrt(max(_trace(H), 0.0))
-    floor, tail = _floor(q, X, math.hypot(left, frobenius(part)), scale), negligible * left
-    if not noise <= max(floor, tail / q) ** 2:
-        return None
-    T = leading(H, floor, tail, 0.0, room)[0]
-    if T.shape[1] == 0:
-        return X[:, :0]
-    if roots is not None:
-        T = T / namespace(T).linalg.vector_norm(T, axis=0)
-    T = as_dtype(T if back is None else back @ T, X.dtype)
-    return _polished([U], combined([X, U], [T, -(inside @ T)]))
-
-
-def _floor(q: int, X: Array, size: float, scale: float) -> float:
-    return eps(X) * max(2.0 * math.sqrt(q) * size, scale)
 
 
 def _polished(bases: Sequence[Array], Q: Array) -> Array:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from matode._array import Array, from_host, host, to_host
 from matode.triangular import lower_inverse, orthonormalising
 
-__all__ = ["leading", "root_and_inverse"]
+__all__ = ["leading", "nearby_root", "root_and_inverse"]
 
 _SMALL = 96  # up to this size all eigenvectors cost no more
 _BLOCK = 32  # pivots at a time
+_SHARES = 0.25, 4.0, 64.0  # of the noise
 _INDEPENDENT = 1e-3  # least eigenvalue among pivots, relative to the largest
 
 
@@ -79,6 +82,37 @@ def root_and_inverse(G: Array, noise: float) -> tuple[Array, Array] | None:
     if not 4.0 * noise * host.linalg.norm(inverse) ** 2 <= 1.0:
         return None
     return from_host(L.conj().T, G), from_host(inverse.conj().T, G)
+
+
+def nearby_root(G: Array, sizes: Array, rounding: float) -> tuple[Array, Array] | None:
+    """Return R and its inverse, where ``R* R`` is a Gram matrix, or as little above it as makes it definite.
+
+    Parameters
+    ----------
+    G : (q, q) array
+        In double precision. It crosses to the host.
+    sizes : (q,) array
+        Entry (i, j) is wrong by as much as ``rounding sizes[i] sizes[j]``. Where one is zero, G is zero exactly, and so
+        are that column of R and that row of the inverse.
+    rounding : float
+        None is returned where this, some dozens of times, is not enough.
+    """
+    A, size = to_host(G), to_host(sizes)
+    units = size
+    if not size.all():
+        if A.diagonal()[size == 0.0].any():
+            return None
+        units = host.where(size > 0.0, size, math.inf)
+    A = A / units[:, None] / units
+    pivots, own = A.reshape(-1)[:: len(A) + 1], A.diagonal().copy()
+    for share in _SHARES:
+        pivots[:] = own + share * rounding * len(A)
+        try:
+            L = host.linalg.cholesky(A)
+        except host.linalg.LinAlgError:
+            continue
+        return from_host(L.conj().T * size, G), from_host(lower_inverse(L).conj().T / units[:, None], G)
+    return None
 
 
 def _pivoted(G: host.ndarray, enough: float, rest: float) -> host.ndarray:

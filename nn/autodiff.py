@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from matode._array import Array, as_dtype
+from nn.deferred import formed
 
 __all__ = ["RULES", "Rule", "Tape", "Var", "apply", "define", "masked", "value_of"]
 
@@ -24,7 +25,8 @@ class Rule(NamedTuple):
     forward : callable
         ``forward(*values, **options) -> (value, saved)``, where ``saved`` is whatever the second half needs.
     vjp : callable
-        ``vjp(cotangent, saved, wanted) -> cotangents``, one per input; an input that is not ``wanted`` may get None.
+        ``vjp(cotangent, saved, wanted) -> cotangents``, one per input; an input that is not ``wanted`` may get None,
+        one whose cotangent may never be needed a :class:`~nn.deferred.Deferred`.
     """
 
     forward: Callable[..., tuple[Any, Any]]
@@ -96,7 +98,7 @@ class Tape:
         indices = tuple(x.index if isinstance(x, Var) else None for x in inputs)
         return self._append(_Entry(op, indices, saved), value)
 
-    def gradient(self, output: Var, variables: Sequence[Var], seed: Any) -> list[Any]:
+    def gradient(self, output: Var, variables: Sequence[Var], seed: Any, *, deferred: bool = False) -> list[Any]:
         """Run backwards once and return the cotangent of each of ``variables``.
 
         Parameters
@@ -107,6 +109,8 @@ class Tape:
             What it is differentiated for.
         seed : array
             The cotangent of ``output``, of its shape. For a scalar loss, 1 gives the gradient and -1 its negative.
+        deferred : bool
+            Whether cotangents may be :class:`~nn.deferred.Deferred`: formed when somebody asks for them.
 
         Returns
         -------
@@ -121,10 +125,11 @@ class Tape:
                 continue
             cotangent = cotangents[index] if index in keep else cotangents.pop(index)
             wanted = tuple(i is not None for i in inputs)
-            for i, part in zip(inputs, RULES[op].vjp(cotangent, saved, wanted), strict=True):
+            for i, part in zip(inputs, RULES[op].vjp(formed(cotangent), saved, wanted), strict=True):
                 if i is not None:
-                    cotangents[i] = cotangents[i] + part if i in cotangents else part
-        return [cotangents.get(variable.index) for variable in variables]
+                    cotangents[i] = formed(cotangents[i]) + formed(part) if i in cotangents else part
+        found = [cotangents.get(variable.index) for variable in variables]
+        return found if deferred else [formed(c) for c in found]
 
     def _append(self, entry: _Entry, value: Any) -> Var:
         self._entries.append(entry)

@@ -11,6 +11,7 @@ from matode.evaluations import DenseEvaluation
 from matode.lowrank import LowRank
 from matode.protocols import Evaluation, NonFiniteError
 from nn.autodiff import Tape
+from nn.deferred import Deferred
 from nn.diagnosis import first_non_finite
 from nn.factored import Outer
 from nn.losses import Loss, cross_entropy
@@ -94,7 +95,7 @@ class GradientFlow:
         loss = self.loss(outputs, self.targets)
         xp = namespace(loss.value)
         seed = xp.asarray(sign, dtype=loss.value.dtype, device=device_of(loss.value))
-        cotangents = tape.gradient(loss, blocks, seed)
+        cotangents = tape.gradient(loss, blocks, seed, deferred=True)
         evaluations = tuple(_evaluation(block, c) for block, c in zip(Y, cotangents, strict=True))
         return float(loss.value), evaluations, () if context is None else tuple(context.updated)
 
@@ -110,5 +111,7 @@ def _evaluation(block: Any, cotangent: Any) -> Evaluation:
         if cotangent is None:
             m, n = block.shape
             return Outer(zeros_like_shape((0, m), block.U), zeros_like_shape((0, n), block.U))
+        return cotangent
+    if isinstance(cotangent, Deferred):
         return cotangent
     return DenseEvaluation(zeros_like_shape(block.shape, block) if cotangent is None else cotangent)

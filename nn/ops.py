@@ -13,6 +13,7 @@ from typing import Any
 
 from matode._array import Array, as_dtype, device_of, namespace, positive_part
 from nn.autodiff import apply, define, masked
+from nn.deferred import Deferred
 
 __all__ = [
     "add",
@@ -125,9 +126,10 @@ def _linear(x: Array, W: Array) -> tuple[Array, Any]:
     return (W @ x.mT).mT, (x, W)
 
 
-def _linear_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Array | None, ...]:
+def _linear_vjp(d: Array, saved: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
     x, W = saved
-    return (W.mT @ d.mT).mT if wanted[0] else None, d.mT @ x if wanted[1] else None
+    dW = Deferred(lambda: d.mT @ x, tuple(W.shape)) if wanted[1] else None
+    return (W.mT @ d.mT).mT if wanted[0] else None, dW
 
 
 def _add(x: Array, b: Array) -> tuple[Array, Any]:
@@ -137,8 +139,8 @@ def _add(x: Array, b: Array) -> tuple[Array, Any]:
     return x + b, (tuple(x.shape), tuple(b.shape))
 
 
-def _add_vjp(d: Array, shapes: Any, wanted: tuple[bool, ...]) -> tuple[Array | None, ...]:
-    return d, _summed_to(d, *shapes) if wanted[1] else None
+def _add_vjp(d: Array, shapes: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
+    return d, Deferred(lambda: _summed_to(d, *shapes), shapes[1]) if wanted[1] else None
 
 
 def _summed_to(d: Array, shape: tuple[int, ...], smaller: tuple[int, ...]) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matode._array import to_host
+from matode._array import as_dtype, to_host
 from matode.integrators.wide import Wide, turned
 from matode.truncation import Rank, Relative
 from tests.backends import assert_at_home, send
@@ -60,7 +60,8 @@ def test_bases_are_turned_as_little_as_possible_where_few_directions_go(backend,
     parts = tuple(np.split(_basis(rng, 150, 80, dtype).astype(dtype), [72], axis=1))
     P = np.linalg.qr(np.eye(80)[:, :72] + 0.02 * _basis(rng, 80, 72, dtype))[0] @ _basis(rng, 72, 72, dtype)
     double = "complex128" if dtype == "complex128" else "float64"
-    W, A = turned(tuple(send(backend, X) for X in parts), send(backend, P.astype(double)))
+    U, whole = send(backend, parts[0]), send(backend, np.concatenate(parts, axis=1))
+    W, A = turned(U, lambda X: whole @ as_dtype(X, whole.dtype), send(backend, P.astype(double)))
     assert_at_home(W, backend, dtype)
     assert A is not None
     W, A = to_host(W), to_host(A)

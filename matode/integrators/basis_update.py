@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 
-from matode._array import Array, as_dtype, default_rng, eps, finite, frobenius, from_host, joined, mH
-from matode.linalg import complement, in_double, orthonormal, repaired
+from matode._array import Array, as_dtype, eps, finite, frobenius, joined, mH
+from matode.linalg import complement, in_double, orthonormal, orthonormality_estimate, repaired
 from matode.rows import combined, inner
 from matode.spectrum import root_and_inverse
 
 __all__ = ["updated_basis"]
 
 _SAFE = 1e15  # sizes up to which no square overflows in single precision
-_SAMPLES = 2
 _ROUNDING = 8.0  # units of eps in which ``||W* W - I||`` is rounding, if it is spread over all columns
 
 
@@ -80,9 +79,9 @@ def _by_complement(
     U: Array, S: Array, h: float, X: Array, C: Array | None, inside: Array
 ) -> tuple[Array, Array] | None:
     """Return W and the overlap whatever the rank of K is; None where K is not finite."""
-    N = complement(U, X, inside=inside, mixing=C, scale=frobenius(S) / abs(h) if h else math.inf)
-    F = [inside, inner(N, X)] if C is None else [inside @ C, inner(N, X) @ C]
-    coordinates = joined([S + h * F[0], h * F[1]], 0)
+    FV, part = (X, inside) if C is None else (X @ C, inside @ C)
+    N = complement(U, FV, inside=part, scale=frobenius(S) / abs(h) if h else math.inf)
+    coordinates = joined([S + h * part, h * inner(N, FV)], 0)
     if not finite(coordinates):
         return None
     P, p = as_dtype(orthonormal(in_double(coordinates)), U.dtype), U.shape[1]
@@ -90,10 +89,4 @@ def _by_complement(
 
 
 def _seems_orthonormal(W: Array) -> bool:
-    """Whether ``W* W - I`` is rounding, by its products with random vectors, which estimate its Frobenius norm."""
-    k, rng = W.shape[1], default_rng(0)
-    for _ in range(_SAMPLES):
-        z = from_host(rng.standard_normal(k), W, W.dtype)
-        if not frobenius(mH(W) @ (W @ z) - z) <= _ROUNDING * eps(W) * math.sqrt(k):
-            return False
-    return True
+    return orthonormality_estimate(W) <= _ROUNDING * eps(W) * math.sqrt(W.shape[1])

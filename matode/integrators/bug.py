@@ -18,6 +18,7 @@ from matode.integrators.augmenting import Augmented
 from matode.integrators.basis_update import updated_basis
 from matode.integrators.galerkin_euler import actions, galerkin_euler
 from matode.integrators.truncating import truncated
+from matode.integrators.unformed import Unformed
 from matode.integrators.wide import Wide
 from matode.linalg import complement, orthonormal, reorthonormalise
 from matode.lowrank import LowRank
@@ -114,9 +115,9 @@ class AugmentedBUG:
 
     def untruncated(self, field: Field, t: float, h: float, Y: tuple[Block, ...]) -> State:
         """Return the state at t + h before the truncation: bases up to twice as wide, cores that are not diagonal."""
-        return released([y.joined() if isinstance(y, Wide) else y for y in self._wide(field, t, h, Y)])
+        return released([y.joined() if isinstance(y, Wide | Unformed) else y for y in self._wide(field, t, h, Y)])
 
-    def _wide(self, field: Field, t: float, h: float, Y: tuple[Block, ...]) -> Sequence[Block | Wide]:
+    def _wide(self, field: Field, t: float, h: float, Y: tuple[Block, ...]) -> Sequence[Block | Wide | Unformed]:
         Y = reusing(Y, field)
         F = field(t, Y)
         if self.substep == euler:

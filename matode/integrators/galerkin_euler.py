@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from matode._array import Array, as_dtype, finite, frobenius, mH, namespace, shifted
-from matode.evaluations import foreseeing
+from matode._array import Array, as_dtype, finite, frobenius, joined, mH, shifted
+from matode.evaluations import Thin, foreseeing
 from matode.flows import nonfinite_field, run_away
+from matode.integrators.unformed import Unformed, by_rows
 from matode.integrators.wide import Wide
 from matode.linalg import complement
 from matode.lowrank import LowRank
@@ -23,7 +25,7 @@ __all__ = ["Action", "Innovation", "actions", "galerkin_euler", "innovation"]
 
 def galerkin_euler(
     F: Sequence[Evaluation], t: float, h: float, Y: Sequence[Block], negligible: float = 0.0
-) -> list[Block | Wide]:
+) -> list[Block | Wide | Unformed]:
     """Return the state at t + h before the truncation.
 
     Parameters
@@ -41,31 +43,38 @@ def galerkin_euler(
     NonFiniteError
         If F is NaN or inf, or the step runs away.
     """
-    moved: list[Block | Wide] = []
-    for i, (f, y) in enumerate(zip(F, Y, strict=True)):
-        step = _moved(f, h, y, negligible) if isinstance(y, LowRank) else _shifted(f, h, y)
-        if step is None:
-            raise nonfinite_field(t, i, y)
-        if not finite(step.S if isinstance(step, Wide) else step):
-            raise run_away("S" if isinstance(y, LowRank) else "dense", t, h, i, y)
-        moved.append(step)
+    return [_moved(f, t, h, i, y, negligible) for i, (f, y) in enumerate(zip(F, Y, strict=True))]
+
+
+def _moved(f: Evaluation, t: float, h: float, i: int, y: Block, negligible: float) -> Block | Wide | Unformed:
+    if not isinstance(y, LowRank):
+        return _shifted(f, t, h, i, y)
+    formed = partial(_widened, f, t, h, i, y, negligible)
+    thin = _thin(f, y)
+    quick = None if thin is None else by_rows(thin, h, y, negligible, formed)
+    return formed() if quick is None else quick
+
+
+def _shifted(f: Evaluation, t: float, h: float, i: int, y: Array) -> Array:
+    direction = as_dtype(f.full(), y.dtype)
+    if not finite(direction):
+        raise nonfinite_field(t, i, y)
+    moved = shifted(y, h, direction)
+    if not finite(moved):
+        raise run_away("dense", t, h, i, y)
     return moved
 
 
-def _shifted(f: Evaluation, h: float, y: Array) -> Array | None:
-    direction = as_dtype(f.full(), y.dtype)
-    return shifted(y, h, direction) if finite(direction) else None
-
-
-def _moved(f: Evaluation, h: float, y: LowRank, negligible: float) -> Wide | None:
-    """Return a block at t + h in its augmented bases; None where F is not finite."""
+def _widened(f: Evaluation, t: float, h: float, i: int, y: LowRank, negligible: float) -> Wide:
+    """Return a block at t + h in its augmented bases."""
     found = innovation(f, h, y, negligible)
     if found is None:
-        return None
-    xp, S = namespace(y.S), y.S
-    upper = xp.concat([S + h * found.F11, h * found.F12], axis=1)
-    lower = xp.concat([h * found.F21, h * found.F22()], axis=1)
-    return Wide((y.U, found.U1), xp.concat([upper, lower], axis=0), (y.V, found.V1))
+        raise nonfinite_field(t, i, y)
+    upper = joined([y.S + h * found.F11, h * found.F12], 1)
+    S = joined([upper, joined([h * found.F21, h * found.F22()], 1)], 0)
+    if not finite(S):
+        raise run_away("S", t, h, i, y)
+    return Wide((y.U, found.U1), S, (y.V, found.V1))
 
 
 class Innovation(NamedTuple):
@@ -80,25 +89,9 @@ class Innovation(NamedTuple):
 
 
 def innovation(f: Evaluation, h: float, y: LowRank, negligible: float = 0.0) -> Innovation | None:
-    """Return what ``U S + h F V`` and ``V S* + h F* U`` add to the bases of a block; None where F is not finite.
-
-    A product ``delta* x`` of rows is met through these; where they are fewer than 2 r, F V is not formed either.
-    """
+    """Return what ``U S + h F V`` and ``V S* + h F* U`` add to the bases of a block; None where F is not finite."""
     U, S, V = y.U, y.S, y.V
     size = {"scale": frobenius(S) / abs(h) if h else math.inf, "negligible": negligible}  # of K and L in units of h
-    thin = _thin(f, y)
-    if thin is not None:
-        met = _met(thin, y)
-        if met is None:
-            return None
-        (X, C, inside), (Z, D, within) = met
-        U1 = complement(U, X, inside=inside, mixing=C, **size)
-        V1 = complement(V, Z, inside=within, mixing=D, **size)
-        d, x, d_U, x_V = thin
-        if C is None:
-            return Innovation(U1, V1, inside, mH(Z) @ V1, mH(U1) @ X, lambda: _long(U1, d) @ mH(_long(V1, x)))
-        d_U1, x_V1 = _long(U1, d), _long(V1, x)
-        return Innovation(U1, V1, mH(d_U) @ x_V, mH(d_U) @ mH(x_V1), d_U1 @ x_V, lambda: d_U1 @ mH(x_V1))
     FV = as_dtype(f.right(V), y.dtype)
     if not finite(FV):
         return None
@@ -124,34 +117,27 @@ class Action(NamedTuple):
 
 
 def actions(f: Evaluation, y: LowRank) -> tuple[Action, Action] | None:
-    """Return ``F V`` and ``F* U``, that with V in place of U; None where F is not finite."""
+    """Return ``F V`` and ``F* U``, that with V in place of U; None where F is not finite.
+
+    A product ``d* x`` of fewer than 2 r rows acts through these.
+    """
     thin = _thin(f, y)
-    if thin is not None:
-        return _met(thin, y)
-    FV, FU = as_dtype(f.right(y.V), y.dtype), as_dtype(f.left(y.U), y.dtype)
-    if not (finite(FV) and finite(FU)):
-        return None
-    F11 = inner(y.U, FV)
-    return Action(FV, None, F11), Action(FU, None, mH(F11))
-
-
-def _met(thin: Sequence[Array], y: LowRank) -> tuple[Action, Action] | None:
-    """Return the actions of a product of rows: through the rows where they are fewer than 2 r."""
-    d, x, d_U, x_V = thin
-    if not (finite(d_U) and finite(x_V)):
-        return None
+    if thin is None:
+        FV, FU = as_dtype(f.right(y.V), y.dtype), as_dtype(f.left(y.U), y.dtype)
+        if not (finite(FV) and finite(FU)):
+            return None
+        F11 = inner(y.U, FV)
+        return Action(FV, None, F11), Action(FU, None, mH(F11))
+    d, x, d_U, x_V = thin[:4]
     if d.shape[0] < 2 * min(y.S.shape):
         return Action(mH(d), x_V, mH(d_U)), Action(mH(x), d_U, mH(x_V))
     F11 = mH(d_U) @ x_V
-    return Action(mH(d) @ x_V, None, F11), Action(mH(x) @ d_U, None, mH(F11))
+    return Action(f.right(y.V), None, F11), Action(f.left(y.U), None, mH(F11))
 
 
-def _thin(f: Evaluation, y: LowRank) -> Sequence[Array] | None:
-    """Return the rows d and x of a product ``F = d* x`` with ``d U`` and ``x V``; None for another F, or dtype."""
-    thin = f.thin(y.U, y.V) if hasattr(f, "thin") else None
-    return thin if thin is not None and all(X.dtype == y.dtype for X in thin) else None
-
-
-def _long(B: Array, rows: Array) -> Array:
-    """Return ``B* rows*``, the way round that is faster where the rows lie side by side in memory."""
-    return mH(B) @ mH(rows)
+def _thin(f: Evaluation, y: LowRank) -> Thin | None:
+    """Return the rows of a product ``F = d* x``, and these on the bases of y; None for another F, NaN or dtype."""
+    thin: Thin | None = f.thin(y.U, y.V) if hasattr(f, "thin") else None
+    if thin is None or any(X.dtype != y.dtype for X in thin[:4]):
+        return None
+    return thin if finite(thin.along_u) and finite(thin.along_v) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from matode.integrators.unformed import Unformed
 from matode.integrators.wide import Wide
 from matode.lowrank import LowRank
 from matode.protocols import Block, State
@@ -13,7 +14,7 @@ from matode.truncation import PerBlock, Rank, Relative, Truncation
 __all__ = ["rank_of", "rules_of", "to_ranks", "truncated"]
 
 
-def truncated(Y: Sequence[Block | Wide], rule: Truncation | None) -> tuple[State, dict[str, Any]]:
+def truncated(Y: Sequence[Block | Wide | Unformed], rule: Truncation | None) -> tuple[State, dict[str, Any]]:
     """Return the state with every low-rank block cut by ``rule``, and the step's ``info``.
 
     Parameters
@@ -35,7 +36,7 @@ def truncated(Y: Sequence[Block | Wide], rule: Truncation | None) -> tuple[State
     capped = False
     for y, own in zip(Y, rules_of(Y, rule), strict=True):
         discarded = 0.0
-        if isinstance(y, LowRank | Wide):
+        if isinstance(y, LowRank | Wide | Unformed):
             wide = Wide.of(y) if isinstance(y, LowRank) else y
             y, s, discarded = wide.truncated(own)
             capped = capped or own.is_capped(s, discarded)
@@ -44,11 +45,11 @@ def truncated(Y: Sequence[Block | Wide], rule: Truncation | None) -> tuple[State
     return State(blocks), {"truncation_error": tuple(errors), "capped": capped}
 
 
-def rules_of(Y: Sequence[Block | Wide], rule: Truncation | None) -> list[Truncation]:
+def rules_of(Y: Sequence[Block | Wide | Unformed], rule: Truncation | None) -> list[Truncation]:
     """Return the rule of every block; that of a dense block means nothing."""
     given = Relative(1e-10) if rule is None else rule
-    rules = iter(given.for_blocks(sum(isinstance(y, LowRank | Wide) for y in Y)))
-    return [next(rules) if isinstance(y, LowRank | Wide) else given for y in Y]
+    rules = iter(given.for_blocks(sum(isinstance(y, LowRank | Wide | Unformed) for y in Y)))
+    return [next(rules) if isinstance(y, LowRank | Wide | Unformed) else given for y in Y]
 
 
 def rank_of(y: LowRank) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from matode._array import Array, as_dtype, eye_like, from_host, host, joined, mH, namespace, to_host
@@ -10,7 +12,7 @@ from matode.lowrank import LowRank
 from matode.rows import combined
 from matode.truncation import Truncation
 
-__all__ = ["Wide", "turned"]
+__all__ = ["Turned", "Wide", "diagonalised", "turned"]
 
 _WORTHWHILE = 64  # columns from which on a reflector is cheaper than a product, for all that it needs
 _WELL_CONDITIONED = 1e-3
@@ -39,22 +41,38 @@ class Wide(NamedTuple):
         where few directions go, the bases are turned as little as possible, and the core is dense.
         """
         P, s, Q, discarded = truncated_svd(self.S, rule, double=True)
-        (U, A), (V, B) = turned(self.U, P), turned(self.V, Q)
-        if A is None and B is None:
-            S = from_host(host.diag(s), U, U.dtype)
-        else:
-            A, B = (eye_like(len(s), P) if X is None else X for X in (A, B))
-            S = as_dtype(A * from_host(s, A, P.dtype)[None, :], U.dtype) @ mH(as_dtype(B, U.dtype))
-        return LowRank.moving(U, S, V), s, discarded
+        left = turned(self.U[0], partial(_times, self.U), P)
+        right = turned(self.V[0], partial(_times, self.V), Q)
+        return diagonalised(left, s, right), s, discarded
 
 
-def turned(parts: tuple[Array, ...], P: Array) -> tuple[Array, Array | None]:
-    """Return orthonormal columns W that span ``[*parts] P``, and the unitary A with ``W A = [*parts] P``.
+class Turned(NamedTuple):
+    """Orthonormal columns W, and A such that ``W A`` are the columns that were asked for; None is the identity."""
+
+    W: Array
+    A: Array | None
+
+
+def diagonalised(left: Turned, s: host.ndarray, right: Turned) -> LowRank:
+    """Return the matrix with the singular vectors ``left`` and ``right``."""
+    (U, A), (V, B) = left, right
+    if A is None and B is None:
+        S = from_host(host.diag(s), U, U.dtype)
+    else:
+        A, B = (eye_like(len(s), other) if X is None else X for X, other in ((A, B), (B, A)))
+        S = as_dtype(A * from_host(s, A, A.dtype)[None, :], U.dtype) @ mH(as_dtype(B, U.dtype))
+    return LowRank.moving(U, S, V)
+
+
+def turned(U: Array, times: Callable[[Array], Array], P: Array) -> Turned:
+    """Return orthonormal columns W that span ``[U, ...] P``, and the unitary A with ``W A = [U, ...] P``.
 
     Parameters
     ----------
-    parts : tuple of arrays
-        Together p orthonormal columns.
+    U : array
+        The first of p orthonormal columns.
+    times : callable
+        Multiplies all of them with a matrix.
     P : (p, r) array
         Orthonormal columns; in double precision also where the parts are not.
 
@@ -72,28 +90,28 @@ def turned(parts: tuple[Array, ...], P: Array) -> tuple[Array, Array | None]:
     It follows from ``Z Z* = I - P P*``, without a decomposition larger than d x d.
     """
     p, r = P.shape
-    d, dtype = p - r, parts[0].dtype
-    if not (r >= _WORTHWHILE and 3 * d <= r and r <= parts[0].shape[1]):
-        return _times(parts, as_dtype(P, dtype)), None
+    d, dtype = p - r, U.dtype
+    if not (r >= _WORTHWHILE and 3 * d <= r and r <= U.shape[1]):
+        return Turned(times(P), None)
     if d == 0:
-        return parts[0], P
+        return Turned(U, P)
     xp = namespace(P)
     upper, lower = P[:r, :], P[r:, :]
     w, X = xp.linalg.eigh(eye_like(d, P) - lower @ mH(lower))
     if not float(to_host(w)[0]) > _WELL_CONDITIONED:
-        return _times(parts, as_dtype(P, dtype)), None
+        return Turned(times(P), None)
     root = xp.sqrt(w)
     Z1 = -upper @ (mH(lower) @ ((X / root[None, :]) @ mH(X)))
     Y = xp.concat([Z1, (X * (1.0 + root)[None, :]) @ mH(X)], axis=0)
     T = xp.linalg.inv(0.5 * (mH(Y) @ Y))  # (I + Z2)^-1, and H is unitary whatever rounding did to Y
-    W = _times(parts, as_dtype(Y, dtype)) @ as_dtype(-T @ mH(Z1), dtype)
-    W += parts[0][:, :r]
-    return W, upper - Z1 @ (T @ (mH(Y) @ P))
+    W = times(Y) @ as_dtype(-T @ mH(Z1), dtype)
+    W += U[:, :r]
+    return Turned(W, upper - Z1 @ (T @ (mH(Y) @ P)))
 
 
 def _times(parts: tuple[Array, ...], P: Array) -> Array:
-    """Return ``[*parts] P``."""
-    cores, start = [], 0
+    """Return ``[*parts] P``, in the precision of the parts."""
+    cores, start, P = [], 0, as_dtype(P, parts[0].dtype)
     for part in parts:
         cores.append(P[start : start + part.shape[1], :])
         start += part.shape[1]
