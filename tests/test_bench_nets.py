@@ -150,13 +150,6 @@ def test_training_goes_downhill_for_ours_and_for_both_of_pytorch(torch):
         assert ours.losses[-1] < ours.losses[0]
 
 
-def test_new_columns_are_no_more_than_rank_and_batch():
-    net = nets.training("augmented BUG", 24, 4, [batches.clouds(64)], Setting().backend)
-    assert net.new_columns() == 4 * [(4, 4)]
-    net = nets.training("augmented BUG", 24, 8, [batches.clouds(5)], Setting().backend)
-    assert all(0 < q <= 5 for pair in net.new_columns() for q in pair)
-
-
 def test_one_pass_of_pytorch_has_the_gradients_for_k_and_l(torch):
     """The shared product's gradients are those of the weight, G V and G* U, in double precision."""
     from experiments.bench.torch_mlp import _shared
@@ -176,8 +169,8 @@ def test_one_pass_of_pytorch_has_the_gradients_for_k_and_l(torch):
 
 
 def test_the_limit_of_a_wide_step_can_be_timed_also_beyond_the_batch():
-    for rank, new in ((2, (2, 1)), (5, (4, 3)), (9, (1, 2))):
-        kernels = mlp_limit.kernels(SIZES, rank, 4, 2 * [new])
+    for rank in (2, 3, 5, 9):
+        kernels = mlp_limit.kernels(SIZES, rank, 4)
         assert list(kernels) == ["passes", "complements", "cores", "updates"]
         for kernel in kernels.values():
             kernel()

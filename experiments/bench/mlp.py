@@ -65,14 +65,13 @@ class _Groups:
 
     def by_rank(self, width: int, rank: int) -> None:
         """Time our steps at one rank, PyTorch's and the kernels that ours needs."""
-        step = self._ours("augmented BUG", width, rank)
-        calls: Calls = {"augmented BUG": step, "BUG": self._ours("BUG", width, rank)}
+        calls: Calls = {what: self._ours(what, width, rank) for what in ("augmented BUG", "BUG")}
         if rank >= BATCH:
             calls["without the negligible"] = self._ours("without the negligible", width, rank)
         calls |= self._torch("low-rank", width, rank)
         limit: Calls = {}
         if self.setting.backend.name == "numpy":
-            limit |= mlp_limit.kernels(sizes(width), rank, BATCH, step.new_columns())
+            limit |= mlp_limit.kernels(sizes(width), rank, BATCH)
         ms = self._measured(width, rank, calls | limit, 15 if rank < 100 else 7)
         self.setting.say(f"\n{_work(width, rank)}")
         for ours, goals in GOALS.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from matode import BUG, AugmentedBUG, FullRank, Integrator, LowRank, Rank, State, euler
+from matode import BUG, AugmentedBUG, FullRank, Integrator, Rank, State, euler
 from matode._array import Backend, namespace
 from nn import GradientFlow, mlp_of
 
@@ -56,15 +56,6 @@ class Training:
         step = self.integrator.step(flow, 0.0, _H, self.Y, self.memory)
         self.Y, self.memory = step.Y, step.memory
         self.losses.append(flow.losses[0])
-
-    def new_columns(self, warm_up: int = 5) -> list[tuple[int, int]]:
-        """Return how many columns an augmented step adds to U and V of each low-rank block, after some steps."""
-        for _ in range(warm_up):
-            self()
-        x, labels = next(self._data)
-        wide = self.integrator.untruncated(GradientFlow(self.model, x, labels), 0.0, _H, self.Y)
-        pairs = [(w, y) for w, y in zip(wide, self.Y, strict=True) if isinstance(y, LowRank)]
-        return [(w.U.shape[1] - y.U.shape[1], w.V.shape[1] - y.V.shape[1]) for w, y in pairs]
 
 
 def training(what: str, width: int, rank: int, data: Batches, backend: Backend) -> Training:
