@@ -5,7 +5,6 @@ All of them share one arithmetic (`Lazy`): sums and products are kept as they ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -220,15 +219,12 @@ class Thin(NamedTuple):
         The rows.
     along_u, along_v : (b, r) arrays
         ``d U`` and ``x V``.
-    combine : callable, optional
-        Returns ``d* C`` for C (b, k), where that gives something else besides.
     """
 
     d: Array
     x: Array
     along_u: Array
     along_v: Array
-    combine: Callable[[Array], Array] | None = None
 
 
 class Operator(Lazy):

@@ -1,6 +1,6 @@
 """Gradients of dense weights and biases that are formed when somebody asks for them.
 
-The K- and L-step of a low-rank network need none of them, and a bias's is one more column of a product that they form.
+The K- and L-step of a low-rank network need none of them.
 """
 
 from __future__ import annotations

@@ -59,11 +59,9 @@ class Outer(Lazy):
         recognised by identity, so they must not be changed.
     delta_U, x_V : arrays, optional
         These products, where a forward or backward pass has them already.
-    biased : bool
-        Whether the sums of delta will be asked for: its products have them as one more column.
     """
 
-    __slots__ = ("_biased", "_delta", "_sums", "_x", "shape")
+    __slots__ = ("_delta", "_x", "shape")
 
     def __init__(
         self,
@@ -74,14 +72,11 @@ class Outer(Lazy):
         V: Array | None = None,
         delta_U: Array | None = None,
         x_V: Array | None = None,
-        biased: bool = False,
     ) -> None:
         if delta.ndim != 2 or x.ndim != 2 or delta.shape[0] != x.shape[0]:
             raise ValueError(f"Outer needs two batches of as many rows, got {tuple(delta.shape)} and {tuple(x.shape)}")
         self._delta = _Product(delta, U, delta_U)
         self._x = _Product(x, V, x_V)
-        self._biased = biased
-        self._sums: Array | None = None
         self.shape = (int(delta.shape[1]), int(x.shape[1]))
 
     @property
@@ -96,21 +91,7 @@ class Outer(Lazy):
 
     def right(self, V: Array) -> Array:
         """Return ``delta* (x V)``, (m, k)."""
-        return self.combined(self._x(V))
-
-    def combined(self, C: Array) -> Array:
-        """Return ``delta* C``, (m, k), for C (batch, k)."""
-        if not self._biased or self._sums is not None or C.shape[1] > _NARROW:
-            return self.delta.mT @ C
-        xp = namespace(C)
-        ones = xp.ones((C.shape[0], 1), dtype=C.dtype, device=device_of(C))
-        both = self.delta.mT @ xp.concat([C, ones], axis=1)
-        self._sums = both[:, -1]
-        return both[:, :-1]
-
-    def sums(self) -> Array:
-        """Return ``delta* 1``, (m,)."""
-        return _column_sums(self.delta) if self._sums is None else self._sums
+        return self.delta.mT @ self._x(V)
 
     def left(self, U: Array) -> Array:
         """Return ``x* (delta U)``, (n, k)."""
@@ -122,7 +103,7 @@ class Outer(Lazy):
 
     def thin(self, U: Array, V: Array) -> Thin:
         """Return the rows that the matrix is made of, and their products with U and V."""
-        return Thin(self.delta, self.x, self._delta(U), self._x(V), self.combined)
+        return Thin(self.delta, self.x, self._delta(U), self._x(V))
 
     def factors(self) -> LowRank | None:
         """Return the value as a LowRank where the batch is smaller than the matrix, else None."""
@@ -189,9 +170,10 @@ def _factored_linear_vjp(delta: Array, saved: Any, wanted: tuple[bool, ...]) -> 
     if wanted[0]:
         delta_U = _rows_times(delta, W.U)
         dx = (W.V @ (W.S.mT @ delta_U.mT)).mT
-    dW = Outer(delta, x, U=W.U, V=W.V, delta_U=delta_U, x_V=x_V, biased=len(wanted) > 2 and wanted[2])
-    parts = dx, dW if wanted[1] else None
-    return parts if len(wanted) == 2 else (*parts, Deferred(dW.sums, (delta.shape[1],)) if wanted[2] else None)
+    dW = Outer(delta, x, U=W.U, V=W.V, delta_U=delta_U, x_V=x_V) if wanted[1] else None
+    if len(wanted) == 2:
+        return dx, dW
+    return dx, dW, Deferred(lambda: _column_sums(delta), (delta.shape[1],)) if wanted[2] else None
 
 
 def _column_sums(x: Array) -> Array:

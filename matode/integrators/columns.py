@@ -7,7 +7,6 @@ What a cut keeps of ``[U, N T]`` is a combination of U and ``d*``, or of U and N
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 from matode._array import Array, as_dtype, diagonal, eps, frobenius, joined, mH, namespace, positive_part
@@ -115,7 +114,6 @@ def columns(
     *,
     scale: float = 0.0,
     negligible: float = 0.0,
-    combine: Callable[[Array], Array] | None = None,
 ) -> Columns | None:
     """Return columns that span U and ``rows* mixing``; None where rounding hides too much of them.
 
@@ -134,8 +132,6 @@ def columns(
     negligible : float
         Share of the Frobenius norm of the part of ``rows* mixing`` outside range(U) that may be left out on purpose.
         With 0 there are min(b, q) new columns, whatever the rank of the rows.
-    combine : callable, optional
-        Returns ``rows* C`` for C (b, q).
 
     Notes
     -----
@@ -147,7 +143,7 @@ def columns(
     (b, q), (m, p) = mixing.shape, U.shape
     if p + min(b, q) > m:
         return None
-    N = _few(rows, inside, mixing) if b < _FEW * q else _many(U, rows, inside, mixing, combine)
+    N = _few(rows, inside, mixing) if b < _FEW * q else _many(U, rows, inside, mixing)
     roots = None if N is None else nearby_root(N.G, N.sizes, N.rounding)
     if N is None or roots is None:
         return None
@@ -175,9 +171,7 @@ def _few(rows: Array, inside: Array, mixing: Array) -> _Outside:
     return _Outside(X, mH(inside), M, H, _root(diagonal(H)), 4 * eps(H), None, met, size, hidden)
 
 
-def _many(
-    U: Array, rows: Array, inside: Array, mixing: Array, combine: Callable[[Array], Array] | None
-) -> _Outside | None:
+def _many(U: Array, rows: Array, inside: Array, mixing: Array) -> _Outside | None:
     """Return combinations of what many rows have outside, those orthonormal; None where mixing is not finite."""
     X, M = mH(rows), in_double(mixing)
     H = mH(M) @ M
@@ -187,8 +181,7 @@ def _many(
     C = M @ roots[1]
     single = as_dtype(C, rows.dtype)
     part = mH(inside) @ single
-    N = combined([U], [-part])
-    N += X @ single if combine is None else combine(single)
+    N = combined([X, U], [single, -part])
     met = in_double(mH(mH(N) @ X))  # this way round, since rows lie side by side in memory
     G = _hermitian(mH(C) @ met)
     xp = namespace(G)

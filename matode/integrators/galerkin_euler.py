@@ -128,7 +128,7 @@ def actions(f: Evaluation, y: LowRank) -> tuple[Action, Action] | None:
             return None
         F11 = inner(y.U, FV)
         return Action(FV, None, F11), Action(FU, None, mH(F11))
-    d, x, d_U, x_V = thin[:4]
+    d, x, d_U, x_V = thin
     if d.shape[0] < 2 * min(y.S.shape):
         return Action(mH(d), x_V, mH(d_U)), Action(mH(x), d_U, mH(x_V))
     F11 = mH(d_U) @ x_V
@@ -138,6 +138,6 @@ def actions(f: Evaluation, y: LowRank) -> tuple[Action, Action] | None:
 def _thin(f: Evaluation, y: LowRank) -> Thin | None:
     """Return the rows of a product ``F = d* x``, and these on the bases of y; None for another F, NaN or dtype."""
     thin: Thin | None = f.thin(y.U, y.V) if hasattr(f, "thin") else None
-    if thin is None or any(X.dtype != y.dtype for X in thin[:4]):
+    if thin is None or any(X.dtype != y.dtype for X in thin):
         return None
     return thin if finite(thin.along_u) and finite(thin.along_v) else None

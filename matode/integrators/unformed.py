@@ -62,7 +62,7 @@ def by_rows(thin: Thin, h: float, y: LowRank, negligible: float, formed: Callabl
     if thin.d.shape[0] == 0:
         return None
     spanned = partial(columns, scale=frobenius(y.S) / abs(h) if h else math.inf, negligible=negligible)
-    left = spanned(y.U, thin.d, thin.along_u, thin.along_v, combine=thin.combine)
+    left = spanned(y.U, thin.d, thin.along_u, thin.along_v)
     right = None if left is None else spanned(y.V, thin.x, thin.along_v, thin.along_u)
     if left is None or right is None:
         return None

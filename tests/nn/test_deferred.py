@@ -11,7 +11,6 @@ from matode.substeps import euler
 from nn import GradientFlow, factored, mlp_of, ops
 from nn.autodiff import Tape
 from nn.deferred import Deferred
-from nn.factored import Outer
 from tests.backends import assert_array
 
 
@@ -70,33 +69,6 @@ def test_cotangents_of_what_is_used_twice_or_made_of_something_else_are_formed(b
     inner = D @ A
     assert_array(dv, D.T @ (X @ A.T + t) + inner.T @ X, backend, rtol=1e-12)
     assert_array(dw, (D.sum(axis=0) + inner.sum(axis=0)) * (1 - t**2), backend, rtol=1e-12)
-
-
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("columns", [3, 200])
-def test_the_sums_of_a_bias_are_those_beside_the_product(backend, dtype, columns):
-    rng = default_rng(5)
-    delta, x, V = (normal(rng, shape, backend, dtype) for shape in ((7, 9), (7, 8), (8, columns)))
-    plain = Outer(delta, x)
-    for outer in (Outer(delta, x, biased=True), Outer(delta, x, V=V, x_V=x @ V, biased=True)):
-        before = to_host(outer.sums())
-        product = outer.right(V)
-        tight = {"rtol": 0, "atol": 1e-13 if dtype == "float64" else 1e-5}
-        assert_array(product, to_host(plain.right(V)), backend, dtype, **tight)
-        assert_array(outer.sums(), before, backend, dtype, **tight)
-        assert_array(outer.right(V), to_host(product), backend, dtype, **tight)
-        np.testing.assert_allclose(before, to_host(delta).sum(axis=0), **tight)
-
-
-def test_the_sums_come_with_the_product(monkeypatch):
-    rng = np.random.default_rng(6)
-    delta, x, V = rng.standard_normal((7, 9)), rng.standard_normal((7, 8)), rng.standard_normal((8, 2))
-    outer = Outer(delta, x, biased=True)
-    outer.right(V)
-    monkeypatch.setattr(factored, "_column_sums", None)
-    np.testing.assert_allclose(outer.sums(), delta.sum(axis=0), rtol=0, atol=1e-13)
-    flow, Y = _training(3)
-    AugmentedBUG(euler).step(flow, 0.0, 0.1, Y)
 
 
 @pytest.mark.parametrize(("method", "evaluations"), [(BUG(euler), 2), (AugmentedBUG(euler), 1), (FullRank(euler), 1)])
