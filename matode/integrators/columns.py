@@ -49,10 +49,12 @@ class Columns(NamedTuple):
 
     def turned(self, P: Array) -> Turned | None:
         """Return orthonormal columns W and A such that ``W A`` are these times P; None where rounding hides them."""
-        growth = (self.size * frobenius(self.T @ P[self.U.shape[1] :, :])) ** 2  # of what rounding leaves oblique
+        p = self.U.shape[1]
+        new = self.T @ P[p:, :]
+        growth = (self.size * frobenius(new)) ** 2  # of what rounding leaves oblique
         if not eps(self.U) * growth <= _REPAIRABLE:
             return None
-        W, A = turned(self.U, self._times, P)
+        W, A = turned(self.U, lambda Q: self._combined(Q[:p, :], new if Q is P else self.T @ Q[p:, :]), P)
         if growth <= 1.0:
             return Turned(W, A)
         defect = orthonormality_estimate(W)
@@ -63,9 +65,9 @@ class Columns(NamedTuple):
         W, R = reorthonormalise(W)
         return Turned(W, in_double(R) if A is None else in_double(R) @ A)
 
-    def _times(self, P: Array) -> Array:
-        p, dtype = self.U.shape[1], self.U.dtype
-        old, new = P[:p, :], self.T @ P[p:, :]
+    def _combined(self, old: Array, new: Array) -> Array:
+        """Return ``U old + N new``."""
+        dtype = self.U.dtype
         if self.inside is not None:
             old = old - in_double(self.inside) @ new
         return combined([self.U, self.X], [as_dtype(old, dtype), as_dtype(new, dtype)])
