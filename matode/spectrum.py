@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from matode._array import Array, from_host, host, to_host
 from matode.triangular import lower_inverse, orthonormalising
 
@@ -85,25 +83,25 @@ def root_and_inverse(G: Array, noise: float) -> tuple[Array, Array] | None:
 
 
 def nearby_root(G: Array, sizes: Array, rounding: float) -> tuple[Array, Array] | None:
-    """Return R and its inverse, where ``R* R`` is a Gram matrix, or as little above it as makes it definite.
+    """Return R and its right inverse, where ``R* R`` is a Gram matrix, or as little above it as makes it definite.
 
     Parameters
     ----------
     G : (q, q) array
         In double precision. It crosses to the host.
     sizes : (q,) array
-        Entry (i, j) is wrong by as much as ``rounding sizes[i] sizes[j]``. Where one is zero, G is zero exactly, and so
-        are that column of R and that row of the inverse.
+        Entry (i, j) is wrong by as much as ``rounding sizes[i] sizes[j]``. Where one is zero, G is zero exactly, so are
+        that column of R and that row of the inverse, and R has a row less.
     rounding : float
         None is returned where this, some dozens of times, is not enough.
     """
     A, size = to_host(G), to_host(sizes)
-    units = size
-    if not size.all():
-        if A.diagonal()[size == 0.0].any():
-            return None
-        units = host.where(size > 0.0, size, math.inf)
-    A = A / units[:, None] / units
+    there = size > 0.0
+    if A.diagonal()[~there].any():
+        return None
+    if not there.all():
+        A, size = A[host.ix_(there, there)], size[there]
+    A = A / size[:, None] / size
     pivots, own = A.reshape(-1)[:: len(A) + 1], A.diagonal().copy()
     for share in _SHARES:
         pivots[:] = own + share * rounding * len(A)
@@ -111,7 +109,9 @@ def nearby_root(G: Array, sizes: Array, rounding: float) -> tuple[Array, Array] 
             L = host.linalg.cholesky(A)
         except host.linalg.LinAlgError:
             continue
-        return from_host(L.conj().T * size, G), from_host(lower_inverse(L).conj().T / units[:, None], G)
+        R, inverse = (host.zeros((len(A), len(there)), dtype=A.dtype) for _ in range(2))
+        R[:, there], inverse[:, there] = L.conj().T * size, lower_inverse(L) / size
+        return from_host(R, G), from_host(inverse.conj().T, G)
     return None
 
 

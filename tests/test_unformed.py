@@ -118,10 +118,9 @@ def test_few_rows_give_the_euler_step_itself(backend, case, dtype, r, b, h):
     parts = _problem(case, r, b, dtype)
     step, calls = _step(backend, parts, h)
     assert np.linalg.norm(_dense(step) - _euler(parts, h)) <= 4 * EPS[dtype] * _size(parts, h)
-    for c, B in ((step.left, parts[0]), (step.right, parts[2])):
-        assert c.T.shape == _met(c).shape == (b, b)
+    for c, rows in ((step.left, parts[3]), (step.right, parts[4])):
+        assert c.T.shape == _met(c).shape == (b, np.count_nonzero(rows.any(axis=1)))
         assert np.linalg.norm(_columns(c), 2) <= 1.1
-        assert _columns(c).shape == (B.shape[0], B.shape[1] + b)
     assert not calls
 
 
@@ -311,6 +310,36 @@ def test_a_zero_row_hides_no_small_one(backend, b, negligible, dtype):
     assert np.abs(s - t).max() <= 40 * EPS[dtype] * _size(parts, h)
     assert np.linalg.norm(_double(y.to_dense()) - _double(z.to_dense())) <= 1e3 * EPS[dtype] * _size(parts, h)
     assert not calls
+
+
+@pytest.mark.parametrize(("b", "left"), [(4, 0), (4, 1), (8, 0), (15, 0)])
+def test_a_rule_that_lets_the_rank_grow_gets_no_zero_columns(backend, b, left):
+    """Rows that are zero, as where all units of a layer are dead, bring none."""
+    parts = _problem("generic", 6, b, "float32")
+    parts[3][left:] = 0.0
+    parts[3] -= (parts[3] @ parts[0]) @ parts[0].T
+    y, s, _ = _step(backend, parts, 0.1)[0].truncated(Rank(12))
+    assert len(s) == 6 + left
+    assert max(_defect(y.U), _defect(y.V)) <= 1e-6
+
+
+@pytest.mark.parametrize("outside", [0.1, 0.03, 0.01, 1e-3])
+@pytest.mark.parametrize(("b", "zeros"), [(30, 0), (30, 17), (13, 6), (10, 4)])
+def test_combinations_of_rows_that_hardly_leave_the_basis_damp_nothing(b, zeros, outside):
+    parts = _problem("generic", 6, b, "float32")
+    for i, B in ((3, parts[0]), (4, parts[2])):
+        parts[i] = (parts[i] @ B @ B.T + outside * parts[i]).astype("float32")
+    parts[3][:zeros] = 0.0
+    U, _, V, d, x = (_double(X) for X in parts)
+    for rows, B, mixing in ((d, U, x @ V), (x, V, d @ U)):
+        c = columns(*(X.astype("float32") for X in (B, rows, rows @ B, mixing)))
+        if c is None:
+            assert outside == 1e-3
+            continue
+        new = rows.T - B @ (B.T @ rows.T)
+        W = np.linalg.qr(new @ mixing)[0]
+        found = _columns(c)[:, 6:] @ _met(c).T
+        assert np.linalg.norm(found - W @ (W.T @ new)) <= EPS["float32"] * (2 + 1 / outside) * np.linalg.norm(rows)
 
 
 @pytest.mark.parametrize("negligible", [0.0, 0.1])

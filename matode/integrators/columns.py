@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from matode._array import Array, as_dtype, diagonal, eps, frobenius, joined, mH, namespace, positive_part
+from matode._array import Array, as_dtype, diagonal, eps, eye_like, frobenius, joined, mH, namespace, positive_part
 from matode.integrators.wide import Turned, turned
 from matode.linalg import in_double, orthonormal, orthonormality_estimate, reorthonormalise
 from matode.rows import combined, inner
@@ -18,6 +18,7 @@ from matode.spectrum import leading, nearby_root
 __all__ = ["Columns", "columns"]
 
 _FEW = 2  # rows, in units of the columns they mix to, up to which their Gram matrix costs less than to combine them
+_SHORT = 0.05  # what ``I - Q* Q`` may be at most for one step of Newton's method to make combinations Q orthonormal
 _ROUNDING = 8.0  # units of eps in which ``||W* W - I||`` is rounding, if it is spread over all columns
 _REPAIRABLE = 0.1  # what ``||W* W - I||`` may be at most for a Cholesky factorisation to repair W
 
@@ -133,14 +134,15 @@ def columns(
         Size of what ``rows* mixing`` is a part of: where something may be left out, its rounding is.
     negligible : float
         Share of the Frobenius norm of the part of ``rows* mixing`` outside range(U) that may be left out on purpose.
-        With 0 there are min(b, q) new columns, whatever the rank of the rows.
+        With 0 there are min(b, q) new columns, whatever the rank of the rows, but none for what is zero exactly.
 
     Notes
     -----
     One Gram matrix is formed in the precision of the rows, and all that follows in double precision. Where ``R* R`` is
     ``N* N``, or close to it, ``N = (N R^-1) R`` whatever R is: rounding of the Gram matrix does not change what is
-    written in these columns, but makes some a little shorter or longer than 1. Small singular values of the mixing are
-    seen down to the rounding of double precision: it enters after that Gram matrix, or is orthonormalised before.
+    written in these columns, but makes some a little shorter or longer than 1. Rows that have more outside than N C are
+    met by a projection, which short columns would damp: these are made orthonormal. Small singular values of the mixing
+    are seen down to the rounding of double precision: it enters after that Gram matrix, or is orthonormalised before.
     """
     (b, q), (m, p) = mixing.shape, U.shape
     if p + min(b, q) > m:
@@ -150,12 +152,18 @@ def columns(
     if N is None or roots is None:
         return None
     R, T = roots
-    met = mH(R) if N.met is None else N.met @ T
+    met = mH(R)
     if negligible:
-        W = _needed(N, R, eps(rows), frobenius(mH(inside) @ mixing), scale, negligible)
+        W = _needed(N, R, eps(rows) * scale, negligible)
         if W is None:
             return None
         T, met = T @ W, met @ W
+    if N.met is not None:
+        short = eye_like(T.shape[1], T) - mH(T) @ (N.G @ T)
+        if not frobenius(short) <= _SHORT:
+            return None
+        T = T + 0.5 * (T @ short)  # one step of Newton's method for the inverse root
+        met = N.met @ T
     T = T if N.C is None else N.C @ T
     return Columns(U, N.X, N.inside, T, N.size, joined([inside, as_dtype(met, rows.dtype)], 1))
 
@@ -192,13 +200,13 @@ def _many(U: Array, rows: Array, inside: Array, mixing: Array) -> _Outside | Non
     return _Outside(N, None, None, G, sizes, eps(rows), roots[0], met, frobenius(sizes), hidden)
 
 
-def _needed(N: _Outside, R: Array, rounding: float, inside: float, scale: float, negligible: float) -> Array | None:
+def _needed(N: _Outside, R: Array, floor: float, negligible: float) -> Array | None:
     """Return orthonormal coordinates of what F V has outside, without the negligible; None where that is noise."""
     M, F = N.mixing, R if N.mixing is None else R @ N.mixing
     xp, (k, q) = namespace(F), F.shape
     squares = diagonal(N.G) if M is None else xp.real(xp.conj(M) * (N.G @ M))
     left = math.sqrt(max(float(xp.sum(squares)), 0.0))  # not that of F, with what made it definite
-    floor, tail = rounding * max(2.0 * math.sqrt(q) * math.hypot(left, inside), scale), negligible * left
+    tail = negligible * left
     H = F @ mH(F)
     if not (N.hidden <= max(floor, tail) and 4.0 * math.sqrt(eps(H) * frobenius(H)) <= max(floor, tail / q)):
         return None

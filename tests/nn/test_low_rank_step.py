@@ -13,6 +13,7 @@ from matode.integrators.galerkin_euler import innovation
 from matode.protocols import NonFiniteError
 from matode.substeps import Repeated, euler
 from nn import GradientFlow, mlp_of
+from nn.factored import Outer
 from tests.backends import send
 
 NUMPY = get_backend()
@@ -126,6 +127,18 @@ def test_negligible_bounds_what_is_lost_of_the_innovation(rank, batch):
 def test_the_share_that_is_negligible_is_checked(negligible):
     with pytest.raises(ValueError, match="negligible is the share of the new directions that may be left out"):
         AugmentedBUG(negligible=negligible)
+
+
+@pytest.mark.parametrize("batch", [40, 4])
+def test_gradients_of_another_precision_leave_that_of_the_weights(batch):
+    """Rows in double precision, weights in single."""
+    flow, Y = _problem(NUMPY, 5, batch)
+    double = [Outer(*(X.astype("float64") for X in (f.delta, f.x))) if isinstance(f, Outer) else f for f in flow(0, Y)]
+    moved, expected = (AugmentedBUG(euler).step(field, 0.0, 0.1, Y).Y for field in (lambda t, Z: double, flow))
+    for y, z in zip(moved, expected, strict=True):
+        if isinstance(y, LowRank):
+            assert {X.dtype.name for X in (y.U, y.S, y.V)} == {"float32"}
+            assert np.linalg.norm(y.to_dense() - z.to_dense()) <= 1e-5 * np.linalg.norm(y.S)
 
 
 @pytest.mark.parametrize("method", [BUG, AugmentedBUG])
