@@ -323,7 +323,7 @@ def test_a_rule_that_lets_the_rank_grow_gets_no_zero_columns(backend, b, left):
     assert max(_defect(y.U), _defect(y.V)) <= 1e-6
 
 
-@pytest.mark.parametrize("outside", [0.1, 0.03, 0.01, 1e-3])
+@pytest.mark.parametrize("outside", [0.1, 0.03, 0.01, 1e-3, 3e-5])
 @pytest.mark.parametrize(("b", "zeros"), [(30, 0), (30, 17), (13, 6), (10, 4)])
 def test_combinations_of_rows_that_hardly_leave_the_basis_damp_nothing(b, zeros, outside):
     parts = _problem("generic", 6, b, "float32")
@@ -334,12 +334,14 @@ def test_combinations_of_rows_that_hardly_leave_the_basis_damp_nothing(b, zeros,
     for rows, B, mixing in ((d, U, x @ V), (x, V, d @ U)):
         c = columns(*(X.astype("float32") for X in (B, rows, rows @ B, mixing)))
         if c is None:
-            assert outside == 1e-3
+            assert outside <= 1e-3
             continue
         new = rows.T - B @ (B.T @ rows.T)
         W = np.linalg.qr(new @ mixing)[0]
         found = _columns(c)[:, 6:] @ _met(c).T
-        assert np.linalg.norm(found - W @ (W.T @ new)) <= EPS["float32"] * (2 + 1 / outside) * np.linalg.norm(rows)
+        assert np.linalg.norm(found - W @ (W.T @ new)) <= min(
+            EPS["float32"] * (2 + 1 / outside), outside
+        ) * np.linalg.norm(rows)
 
 
 @pytest.mark.parametrize("negligible", [0.0, 0.1])
