@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from matode._array import Array, from_host, host, to_host
 from matode.triangular import lower_inverse, orthonormalising
 
@@ -82,8 +84,8 @@ def root_and_inverse(G: Array, noise: float) -> tuple[Array, Array] | None:
     return from_host(L.conj().T, G), from_host(inverse.conj().T, G)
 
 
-def nearby_root(G: Array, sizes: Array, rounding: float) -> tuple[Array, Array] | None:
-    """Return R and its right inverse, where ``R* R`` is a Gram matrix, or as little above it as makes it definite.
+def nearby_root(G: Array, sizes: Array, rounding: float) -> tuple[Array, Array, Array] | None:
+    """Return R and its right inverse T, where ``R* R`` is hardly above a Gram matrix G, and ``I - T* G T``.
 
     Parameters
     ----------
@@ -97,9 +99,9 @@ def nearby_root(G: Array, sizes: Array, rounding: float) -> tuple[Array, Array] 
     """
     A, size = to_host(G), to_host(sizes)
     there = size > 0.0
-    if A.diagonal()[~there].any():
-        return None
     if not there.all():
+        if A.diagonal()[~there].any():
+            return None
         A, size = A[host.ix_(there, there)], size[there]
     A = A / size[:, None] / size
     pivots, own = A.reshape(-1)[:: len(A) + 1], A.diagonal().copy()
@@ -109,10 +111,19 @@ def nearby_root(G: Array, sizes: Array, rounding: float) -> tuple[Array, Array] 
             L = host.linalg.cholesky(A)
         except host.linalg.LinAlgError:
             continue
-        R, inverse = (host.zeros((len(A), len(there)), dtype=A.dtype) for _ in range(2))
-        R[:, there], inverse[:, there] = L.conj().T * size, lower_inverse(L) / size
-        return from_host(R, G), from_host(inverse.conj().T, G)
+        R, inverse = L.conj().T * size, lower_inverse(L) / size
+        excess = inverse * (math.sqrt(share * rounding * len(A)) * size)
+        if not there.all():
+            R, inverse = (_spread(X, there) for X in (R, inverse))
+        return from_host(R, G), from_host(inverse.conj().T, G), from_host(excess @ excess.conj().T, G)
     return None
+
+
+def _spread(X: host.ndarray, there: host.ndarray) -> host.ndarray:
+    """Return X with columns of zeros where there is none."""
+    made = host.zeros((len(X), len(there)), dtype=X.dtype)
+    made[:, there] = X
+    return made
 
 
 def _pivoted(G: host.ndarray, enough: float, rest: float) -> host.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from matode._array import Array, as_dtype, diagonal, eps, eye_like, frobenius, joined, mH, namespace, positive_part
+from matode._array import Array, as_dtype, diagonal, eps, frobenius, joined, mH, namespace, positive_part
 from matode.integrators.wide import Turned, turned
 from matode.linalg import in_double, orthonormal, orthonormality_estimate, reorthonormalise
 from matode.rows import combined, inner
@@ -151,17 +151,16 @@ def columns(
     roots = None if N is None else nearby_root(N.G, N.sizes, N.rounding)
     if N is None or roots is None:
         return None
-    R, T = roots
+    R, T, short = roots
+    if N.met is not None and not frobenius(short) <= _SHORT:
+        return None
     met = mH(R)
     if negligible:
         W = _needed(N, R, eps(rows) * scale, negligible)
         if W is None:
             return None
-        T, met = T @ W, met @ W
+        T, met, short = T @ W, met @ W, mH(W) @ short @ W
     if N.met is not None:
-        short = eye_like(T.shape[1], T) - mH(T) @ (N.G @ T)
-        if not frobenius(short) <= _SHORT:
-            return None
         T = T + 0.5 * (T @ short)  # one step of Newton's method for the inverse root
         met = N.met @ T
     T = T if N.C is None else N.C @ T
