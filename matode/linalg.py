@@ -39,6 +39,7 @@ __all__ = [
     "orthonormal",
     "orthonormality_defect",
     "orthonormality_estimate",
+    "orthonormality_rounding",
     "qr",
     "reorthonormalise",
     "repaired",
@@ -48,6 +49,7 @@ __all__ = [
 _KEPT = 0.5  # what must be left of a unit vector that is outside of range(U) when it is projected once more
 _SAFE = 1e-15, 1e15  # sizes whose squares, and those of smaller parts, neither overflow nor vanish
 _PASSES = 8  # each reaches a factor of sqrt(16 eps) further down; two or three reach rounding
+_ROUNDING = 8.0  # units of eps a column
 _SAMPLES = 2  # random vectors that tell whether columns are orthonormal
 _ROUNDS = 4  # of the repair: one is the rule, two follow where columns vanished
 
@@ -95,6 +97,11 @@ def orthonormality_estimate(W: Array) -> float:
     k, rng = W.shape[1], default_rng(0)
     vectors = (from_host(rng.standard_normal(k), W, W.dtype) for _ in range(_SAMPLES))
     return max(frobenius(mH(W) @ (W @ z) - z) for z in vectors)
+
+
+def orthonormality_rounding(W: Array) -> float:
+    """Return the Frobenius norm of ``W* W - I`` up to which it is rounding that is spread over all columns."""
+    return _ROUNDING * eps(W) * math.sqrt(W.shape[1])
 
 
 def complement(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 
 from matode._array import Array, as_dtype, eps, finite, frobenius, joined, mH
-from matode.linalg import complement, in_double, orthonormal, orthonormality_estimate, repaired
+from matode.linalg import complement, in_double, orthonormal, orthonormality_estimate, orthonormality_rounding, repaired
 from matode.rows import combined, inner
 from matode.spectrum import root_and_inverse
 
 __all__ = ["updated_basis"]
 
 _SAFE = 1e15  # sizes up to which no square overflows in single precision
-_ROUNDING = 8.0  # units of eps in which ``||W* W - I||`` is rounding, if it is spread over all columns
 
 
 def updated_basis(U: Array, S: Array, h: float, X: Array, C: Array | None, inside: Array) -> tuple[Array, Array] | None:
@@ -89,4 +88,4 @@ def _by_complement(
 
 
 def _seems_orthonormal(W: Array) -> bool:
-    return orthonormality_estimate(W) <= _ROUNDING * eps(W) * math.sqrt(W.shape[1])
+    return orthonormality_estimate(W) <= orthonormality_rounding(W)

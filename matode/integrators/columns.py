@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from matode._array import Array, as_dtype, diagonal, eps, frobenius, joined, mH, namespace, positive_part
 from matode.integrators.wide import Turned, turned
-from matode.linalg import in_double, orthonormal, orthonormality_estimate, reorthonormalise
+from matode.linalg import in_double, orthonormal, orthonormality_estimate, orthonormality_rounding, reorthonormalise
 from matode.rows import combined, inner
 from matode.spectrum import leading, nearby_root
 
@@ -19,7 +19,6 @@ __all__ = ["Columns", "columns"]
 
 _FEW = 2  # rows, in units of the columns they mix to, up to which their Gram matrix costs less than to combine them
 _SHORT = 0.05  # what ``I - Q* Q`` may be at most for one step of Newton's method to make combinations Q orthonormal
-_ROUNDING = 8.0  # units of eps in which ``||W* W - I||`` is rounding, if it is spread over all columns
 _REPAIRABLE = 0.1  # what ``||W* W - I||`` may be at most for a Cholesky factorisation to repair W
 
 
@@ -59,7 +58,7 @@ class Columns(NamedTuple):
         if growth <= 1.0:
             return Turned(W, A)
         defect = orthonormality_estimate(W)
-        if defect <= _ROUNDING * eps(W) * math.sqrt(W.shape[1]):
+        if defect <= orthonormality_rounding(W):
             return Turned(W, A)
         if not defect <= _REPAIRABLE:
             return None
