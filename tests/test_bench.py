@@ -62,8 +62,11 @@ def test_medians_of_interleaved_calls():
     assert set(seconds) == {"a", "b"}
 
 
-@pytest.mark.parametrize(("batch", "calls"), [(0.9, 1), (1.5, 1 + 1), (2.5, 1 + 2)])
-def test_short_calls_are_measured_after_one_that_is_not(batch, calls):
+@pytest.mark.parametrize(
+    ("batch", "lead", "calls"),
+    [(0.9, 0.0, 1), (1.5, 0.0, 1 + 1), (2.5, 0.0, 1 + 2), (0.9, 0.5, 1 + 1), (0.9, 2.5, 3 + 1), (2.5, 2.5, 3 + 2)],
+)
+def test_short_calls_and_those_after_a_lead_are_measured_after_some_that_are_not(batch, lead, calls):
     made = []
 
     def clock(call):  # a second each
@@ -71,7 +74,7 @@ def test_short_calls_are_measured_after_one_that_is_not(batch, calls):
         call()
         return float(len(made) - before)
 
-    seconds = timing.interleaved({"a": lambda: made.append("a")}, 4, warm_up=0, batch=batch, clock=clock)
+    seconds = timing.interleaved({"a": lambda: made.append("a")}, 4, warm_up=0, batch=batch, lead=lead, clock=clock)
     assert len(made) == 1 + 4 * calls
     assert seconds == {"a": 1.0}
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from matode.heap import settle
 from nn.compiled import kernels
 
 __all__ = [
-    "PAUSE",
+    "APART",
     "compiled",
     "device_clock",
     "interleaved",
@@ -28,8 +30,12 @@ __all__ = [
     "threads",
 ]
 
-PAUSE = 0.3
-"""Seconds between two libraries: with a tenth of it, the threads of one slow down the other by up to a half."""
+APART: Mapping[str, float] = MappingProxyType({"pause": 0.3, "lead": 0.2})
+"""The pace of :func:`samples` where two libraries run in turn.
+
+The threads of one keep a core busy for a while after their work: with a tenth of this pause they slow down the other by
+up to a half. After a pause short calls are slower too, for some 0.1 s; in training, steps follow steps.
+"""
 
 Clock = Callable[[Callable[[], Any]], float]
 """``clock(call)`` runs the call and returns the seconds that it took."""
@@ -128,6 +134,7 @@ def samples(
     warm_up: int = 3,
     batch: float = 5e-3,
     pause: float = 0.0,
+    lead: float = 0.0,
     clock: Clock | None = None,
 ) -> dict[str, list[float]]:
     """Return the times of each call in seconds, ``repetitions`` of them.
@@ -145,21 +152,25 @@ def samples(
     pause : float
         Seconds without work before each measurement: the threads of one library keep a core busy for a while after
         their work, to the cost of the next library.
+    lead : float
+        Seconds of calls that are not measured, before each measurement; one call at least, where it is not zero.
     clock : callable, optional
         That of the host where not given.
     """
     measure = clock or host_clock()
-    counts = {}
+    counts, leads = {}, {}
     for name, call in calls.items():
         for _ in range(warm_up):
             call()
-        counts[name] = int(batch / max(measure(call), 1e-9))
+        seconds = max(measure(call), 1e-9)
+        counts[name] = int(batch / seconds)
+        leads[name] = max(math.ceil(lead / seconds), min(counts[name], 1))
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repetitions):
         for name, call in calls.items():
             if pause:
                 time.sleep(pause)
-            if counts[name]:
+            for _ in range(leads[name]):
                 call()
             count = max(1, counts[name])
             times[name].append(measure(_repeated(call, count)) / count)
@@ -173,10 +184,11 @@ def interleaved(
     warm_up: int = 3,
     batch: float = 5e-3,
     pause: float = 0.0,
+    lead: float = 0.0,
     clock: Clock | None = None,
 ) -> dict[str, float]:
     """Return the median of each call's :func:`samples` in seconds."""
-    times = samples(calls, repetitions, warm_up=warm_up, batch=batch, pause=pause, clock=clock)
+    times = samples(calls, repetitions, warm_up=warm_up, batch=batch, pause=pause, lead=lead, clock=clock)
     return {name: median(values) for name, values in times.items()}
 
 
