@@ -138,7 +138,7 @@ def test_on_a_device_its_events_measure(monkeypatch):
 
 
 def test_training_goes_downhill_for_ours_and_for_both_of_pytorch(torch):
-    batch = [batches.clouds(64)]
+    batch = [batches.clouds(64)] * 12
     for what in ("dense", "low-rank"):
         step = nets.torch_step(what, 24, 4, batch)
         losses = [step() for _ in range(12)]
@@ -148,6 +148,23 @@ def test_training_goes_downhill_for_ours_and_for_both_of_pytorch(torch):
         for _ in range(12):
             ours()
         assert ours.losses[-1] < ours.losses[0]
+
+
+def test_training_starts_anew_after_the_last_batch():
+    data = [(x, labels % 7) for x, labels in (batches.clouds(16), batches.clouds(32), batches.clouds(48))]
+    ours = nets.training("augmented BUG", 24, 4, data, Setting().backend)
+    for _ in range(7):
+        ours()
+    assert ours.losses[:3] == ours.losses[3:6]
+    assert ours.losses[6] == ours.losses[0]
+    assert len(set(ours.losses)) == 3
+
+
+def test_points_are_as_long_as_the_images_that_nets_get():
+    x, labels = batches.clouds(512)
+    assert x.dtype == np.float32
+    assert set(labels) == set(range(10))
+    assert 7.0 <= np.sqrt(np.mean(np.sum(x**2, axis=1))) <= 7.5
 
 
 def test_one_pass_of_pytorch_has_the_gradients_for_k_and_l(torch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from nn.data import downloads, load
 
 __all__ = ["clouds", "images", "of_images"]
+
+_LENGTH = 7.2  # the root of the mean square of an image of MNIST as nets get it, 784 numbers
 
 
 def of_images(count: int, size: int, say: Callable[[str], None]) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -27,8 +30,12 @@ def images(count: int, say: Callable[[str], None]) -> tuple[np.ndarray, np.ndarr
 
 
 def clouds(count: int, n: int = 784) -> tuple[np.ndarray, np.ndarray]:
-    """Return points around ten centres, and which centre each belongs to."""
+    """Return points around ten centres, and which centre each belongs to; vectors as long as images of MNIST.
+
+    With longer ones, the steps that are right for images overflow.
+    """
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((10, n), dtype=np.float32)
     labels = rng.integers(0, 10, count)
-    return centres[labels] + rng.standard_normal((count, n), dtype=np.float32), labels
+    points = centres[labels] + rng.standard_normal((count, n), dtype=np.float32)
+    return (_LENGTH / math.sqrt(2 * n)) * points, labels

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -41,17 +40,24 @@ _H = 0.03  # the loss falls to a third in 30 steps of the wide net at rank 320
 
 
 class Training:
-    """A net in training: each call makes one step with the next batch."""
+    """A net in training: each call makes one step with the next batch.
+
+    After the last batch all starts anew, the net too: Euler's steps of this size need not be stable for as long as
+    steps are timed.
+    """
 
     def __init__(self, integrator: Any, model: Any, Y: State, data: Batches) -> None:
         self.integrator, self.model, self.Y = integrator, model, Y
         self.memory: Any = None
         self.losses: list[float] = []
-        self._data = cycle(data)
+        self._start, self._data = Y, data
 
     def __call__(self) -> None:
         """Make one step."""
-        x, labels = next(self._data)
+        done = len(self.losses) % len(self._data)
+        if done == 0:
+            self.Y = self._start
+        x, labels = self._data[done]
         flow = GradientFlow(self.model, x, labels)
         step = self.integrator.step(flow, 0.0, _H, self.Y, self.memory)
         self.Y, self.memory = step.Y, step.memory
