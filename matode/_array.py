@@ -56,6 +56,7 @@ __all__ = [
     "namespace",
     "normal",
     "overflowing",
+    "positive",
     "positive_part",
     "scalar",
     "shifted",
@@ -187,7 +188,9 @@ def _kind(library: type, dtype: Any) -> str:  # asked in every product: the libr
 
 def as_dtype(x: Array, dtype: Any) -> Array:
     """Return ``x`` with ``dtype``; the same object when it has it already."""
-    return x if x.dtype == dtype else namespace(x).astype(x, dtype)
+    if x.dtype == dtype:
+        return x
+    return x.astype(dtype) if type(x) is host.ndarray else namespace(x).astype(x, dtype)
 
 
 def eps(x: Array) -> float:
@@ -274,6 +277,13 @@ def positive_part(x: Array) -> Array:
     if type(x) is host.ndarray:
         return host.clip(x, 0.0, math.inf)  # a third of the time that the maximum takes
     return namespace(x).maximum(x, 0.0)
+
+
+def positive(x: Array, dtype: Any) -> Array:
+    """Return 1 where ``x`` is above 0, else 0, as numbers of a dtype."""
+    if type(x) is host.ndarray:  # converted piece by piece while it is at hand: truth values would be one pass more
+        return host.greater(x, x.dtype.type(0), out=host.empty_like(x, dtype=dtype))
+    return as_dtype(x > 0, dtype)
 
 
 def frobenius(x: Array) -> float:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from matode._array import Array, from_host, host, to_host
-from matode.triangular import lower_inverse, orthonormalising
+from matode.triangular import cholesky, orthonormalising
 
 __all__ = ["leading", "nearby_root", "root_and_inverse"]
 
@@ -74,11 +72,10 @@ def root_and_inverse(G: Array, noise: float) -> tuple[Array, Array] | None:
         Size of the rounding in G: that of no direction may be above a quarter of what G has there.
     """
     A = to_host(G)
-    try:
-        L = host.linalg.cholesky(A + noise * host.eye(len(A)))
-    except host.linalg.LinAlgError:
+    found = cholesky(A + noise * host.eye(len(A)))
+    if found is None:
         return None
-    inverse = lower_inverse(L)
+    L, inverse = found
     if not 4.0 * noise * host.linalg.norm(inverse) ** 2 <= 1.0:
         return None
     return from_host(L.conj().T, G), from_host(inverse.conj().T, G)
@@ -106,16 +103,17 @@ def nearby_root(G: Array, sizes: Array, rounding: float) -> tuple[Array, Array, 
     A = A / size[:, None] / size
     pivots, own = A.reshape(-1)[:: len(A) + 1], A.diagonal().copy()
     for share in _SHARES:
-        pivots[:] = own + share * rounding * len(A)
-        try:
-            L = host.linalg.cholesky(A)
-        except host.linalg.LinAlgError:
+        added = share * rounding * len(A)
+        pivots[:] = own + added
+        found = cholesky(A)
+        if found is None:
             continue
-        R, inverse = L.conj().T * size, lower_inverse(L) / size
-        excess = inverse * (math.sqrt(share * rounding * len(A)) * size)
+        L, inverse = found
+        short = added * (inverse @ inverse.conj().T)
+        R, inverse = L.conj().T * size, inverse / size
         if not there.all():
             R, inverse = (_spread(X, there) for X in (R, inverse))
-        return from_host(R, G), from_host(inverse.conj().T, G), from_host(excess @ excess.conj().T, G)
+        return from_host(R, G), from_host(inverse.conj().T, G), from_host(short, G)
     return None
 
 

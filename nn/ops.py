@@ -11,8 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from matode._array import Array, as_dtype, device_of, namespace, positive_part
-from nn.autodiff import apply, define, masked
+from matode._array import Array, as_dtype, device_of, namespace, positive, positive_part
+from nn.autodiff import apply, define
 from nn.deferred import Deferred
 
 __all__ = [
@@ -157,7 +157,9 @@ def _relu(x: Array) -> tuple[Array, Any]:
 
 
 def _relu_vjp(d: Array, y: Array, wanted: tuple[bool, ...]) -> tuple[Array]:
-    return (masked(d, y > 0),)
+    made = positive(y, d.dtype)
+    made *= d
+    return (made,)
 
 
 def _tanh(x: Array) -> tuple[Array, Any]:

@@ -309,6 +309,16 @@ def test_sizes_of_arrays(backend, dtype):
     assert not _array.frobenius(send(backend, wrong, dtype)) < np.inf
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("wanted", ["float32", "float64"])
+def test_where_numbers_are_positive(backend, dtype, wanted):
+    x = send(backend, [[1e-45, -1.0, 0.0], [-0.0, np.nan, np.inf]], dtype)
+    expected = [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    found = _array.positive(x, getattr(backend.xp, wanted))
+    assert_array(found, expected, backend, wanted)
+    assert_array(_array.positive(x.mT, getattr(backend.xp, wanted)), np.transpose(expected), backend, wanted)
+
+
 def test_kinds_of_matrices(backend):
     A = scipy.sparse.eye_array(2, format="csr")
     given = [

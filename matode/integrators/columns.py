@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from matode._array import Array, as_dtype, diagonal, eps, frobenius, joined, mH, namespace, positive_part
+from matode._array import Array, as_dtype, diagonal, eps, frobenius, joined, mH, namespace
 from matode.integrators.wide import Turned, turned
 from matode.linalg import in_double, orthonormal, orthonormality_estimate, orthonormality_rounding, reorthonormalise
 from matode.rows import combined, inner
@@ -217,4 +217,5 @@ def _hermitian(G: Array) -> Array:
 
 
 def _root(squares: Array) -> Array:
-    return namespace(squares).sqrt(positive_part(squares))
+    xp = namespace(squares)
+    return xp.sqrt(xp.maximum(squares, 0.0))
