@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from matode._array import Array, from_host, host, to_host
 from matode.triangular import cholesky, orthonormalising
 
@@ -82,7 +84,7 @@ def root_and_inverse(G: Array, noise: float) -> tuple[Array, Array] | None:
 
 
 def nearby_root(G: Array, sizes: Array, rounding: float) -> tuple[Array, Array, Array] | None:
-    """Return R and its right inverse T, where ``R* R`` is hardly above a Gram matrix G, and ``I - T* G T``.
+    """Return R and its right inverse T, where ``R* R`` is hardly above a Gram matrix G, and E: ``I - T* G T = E E*``.
 
     Parameters
     ----------
@@ -109,11 +111,10 @@ def nearby_root(G: Array, sizes: Array, rounding: float) -> tuple[Array, Array, 
         if found is None:
             continue
         L, inverse = found
-        short = added * (inverse @ inverse.conj().T)
-        R, inverse = L.conj().T * size, inverse / size
+        R, T, E = L.conj().T * size, (inverse / size).conj().T, math.sqrt(added) * inverse
         if not there.all():
-            R, inverse = (_spread(X, there) for X in (R, inverse))
-        return from_host(R, G), from_host(inverse.conj().T, G), from_host(short, G)
+            R, T = _spread(R, there), _spread(T.T, there).T
+        return from_host(R, G), from_host(T, G), from_host(E, G)
     return None
 
 

@@ -150,16 +150,17 @@ def columns(
     roots = None if N is None else nearby_root(N.G, N.sizes, N.rounding)
     if N is None or roots is None:
         return None
-    R, T, short = roots
-    if N.met is not None and not frobenius(short) <= _SHORT:
-        return None
+    R, T, E = roots
     met = mH(R)
     if negligible:
         W = _needed(N, R, eps(rows) * scale, negligible)
         if W is None:
             return None
-        T, met, short = T @ W, met @ W, mH(W) @ short @ W
+        T, met, E = T @ W, met @ W, mH(W) @ E
     if N.met is not None:
+        short = E @ mH(E)
+        if not frobenius(short) <= _SHORT:
+            return None
         T = T + 0.5 * (T @ short)  # one step of Newton's method for the inverse root
         met = N.met @ T
     T = T if N.C is None else N.C @ T
