@@ -30,18 +30,22 @@ def run(setting: Setting) -> Bench:
     x, _ = batches.images(count, setting.say)
     work = f"{nets.DEPTH} x {width}, {count} images, r = {_RANK}"
     sent = setting.backend.xp.asarray(x, device=setting.backend.device)
-    calls: dict[str, Callable[[], Any]] = {"low-rank": nets.classifier(width, _RANK, sent, _AT_ONCE, setting.backend)}
+    ours = nets.classifier(width, _RANK, sent, _AT_ONCE, setting.backend)
+    groups: list[tuple[dict[str, Callable[[], Any]], int]] = []
     if setting.torch:
         torch_mlp = importlib.import_module("experiments.bench.torch_mlp")
-        calls["PyTorch, low-rank"] = torch_mlp.low_rank_inference(nets.sizes(width), _RANK, x, _AT_ONCE)
-        calls["PyTorch, dense"] = torch_mlp.dense_inference(nets.sizes(width), x, _AT_ONCE)
+        rival = torch_mlp.low_rank_inference(nets.sizes(width), _RANK, x, _AT_ONCE)
+        groups.append(({"low-rank": ours, "PyTorch, low-rank": rival}, 15))
+        dense = {"PyTorch, dense": torch_mlp.dense_inference(nets.sizes(width), x, _AT_ONCE)}
     else:
-        calls["dense"] = nets.classifier(width, None, sent, _AT_ONCE, setting.backend)
-    wide = _compared(setting, work, calls, 3, GOALS if width == _WIDTH else {})
+        dense = {"dense": nets.classifier(width, None, sent, _AT_ONCE, setting.backend)}
+    groups.append(({"low-rank": ours} | dense, 3))  # a dense one takes ten seconds
+    goals = GOALS if width == _WIDTH else {}
+    found = [_compared(setting, work, calls, rounds, goals) for calls, rounds in groups]
     pictures = np.random.default_rng(0).random((count, 1, 28, 28), dtype=np.float32) - 0.13
     work = f"LeNet5, {count} images, ranks {', '.join(map(str, lenet5.RANKS))}"
-    small = _compared(setting, work, lenet5.classifiers(pictures, setting), 5, {})
-    return Bench([*wide.rows, *small.rows], [*wide.ratios, *small.ratios])
+    found.append(_compared(setting, work, lenet5.classifiers(pictures, setting), 9, {}))
+    return Bench([row for bench in found for row in bench.rows], [ratio for bench in found for ratio in bench.ratios])
 
 
 def _compared(
