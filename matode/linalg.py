@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import scipy.linalg
+
 from matode._array import (
     Array,
     as_dtype,
@@ -16,6 +18,7 @@ from matode._array import (
     diagonal,
     eps,
     eye_like,
+    finite,
     frobenius,
     from_host,
     host,
@@ -261,9 +264,19 @@ def truncated_svd(S: Array, rule: Truncation, *, double: bool = False) -> tuple[
         if result is not None:
             P, s, Q, discarded = result
             return (P, s, Q, discarded) if double else (as_dtype(P, S.dtype), s, as_dtype(Q, S.dtype), discarded)
-    xp = namespace(S)
-    P, values, Qh = xp.linalg.svd(in_double(S) if double else S, full_matrices=False)
+    P, values, Qh = _svd(in_double(S) if double else S)
     return _cut(P, host.asarray(to_host(values), dtype=host.float64), mH(Qh), rule)
+
+
+def _svd(S: Array) -> tuple[Array, Array, Array]:
+    """Return the thin SVD, by the slower LAPACK driver where the one that libraries call does not converge."""
+    try:
+        return namespace(S).linalg.svd(S, full_matrices=False)
+    except Exception as error:  # of a class of its own in every library
+        if "converge" not in str(error) or not finite(S):
+            raise
+    P, values, Qh = scipy.linalg.svd(to_host(S), full_matrices=False, lapack_driver="gesvd")
+    return from_host(P, S), from_host(values, S), from_host(Qh, S)
 
 
 def _gram_svd(S: Array, rule: Truncation) -> tuple[Array, host.ndarray, Array, float] | None:

@@ -175,6 +175,32 @@ def test_zero_core_keeps_one_zero_singular_value(backend):
     assert discarded == 0.0
 
 
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_where_lapack_does_not_converge_its_slower_driver_does(monkeypatch, dtype, double):
+    S = _basis(np.random.default_rng(5), 7, 4, dtype) * [3.0, 2.0, 1.0, 0.5]
+    asked, error = [], np.linalg.LinAlgError("SVD did not converge")
+
+    def failing(*_, **__):
+        asked.append(1)
+        raise error
+
+    monkeypatch.setattr(np.linalg, "svd", failing)
+    P, s, Q, discarded = linalg.truncated_svd(S, Rank(3), double=double)
+    assert asked == [1]
+    assert s == pytest.approx([3.0, 2.0, 1.0], rel=1e-14)
+    assert discarded == pytest.approx(0.5, rel=1e-14)
+    for X in (P, Q):
+        assert X.dtype == dtype
+        assert np.linalg.norm(X.conj().T @ X - np.eye(3)) <= 1e-14
+    assert np.linalg.norm((P * s) @ Q.conj().T - S) <= 0.5 * (1 + 1e-14)
+    with pytest.raises(np.linalg.LinAlgError, match="did not converge"):  # nothing converges there
+        linalg.truncated_svd(np.full((3, 3), np.nan, dtype), Rank(2), double=double)
+    error = MemoryError("no room")
+    with pytest.raises(MemoryError):
+        linalg.truncated_svd(S, Rank(3), double=double)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("smallest", [0.1, 1e-4, 1e-9, 0.0])
 def test_orthonormal_columns_span_the_range(backend, dtype, smallest):
