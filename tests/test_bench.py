@@ -86,9 +86,9 @@ def test_what_a_second_thread_brings_is_measured_where_there_is_one(monkeypatch)
 
     def timed(*_, **pace):
         if asked != [1]:
-            return {"A B": 2.0}
+            return {"both": 2.0}
         asked.append(0)
-        return {"A B": 3.0}
+        return {"both": 3.0}
 
     monkeypatch.setattr(timing, "interleaved", timed)
     monkeypatch.setattr(timing, "threads", lambda: (1, "BLAS"))

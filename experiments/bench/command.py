@@ -77,7 +77,8 @@ def run(names: Sequence[str], setting: Setting, out: Path) -> None:
                 bench = BENCHES[name](setting)
             gain = speedup()
             if gain is not None:
-                setting.say(f"  (after {name}: all threads are {gain:.1f} times as fast as one, in a product)")
+                what = "in a product and a pass over it"
+                setting.say(f"  (after {name}: all threads are {gain:.1f} times as fast as one, {what})")
             tables.write(out / f"{name}.csv", bench.rows)
             found += list(bench.ratios)
         if found:
