@@ -1,4 +1,4 @@
-"""Inverses of triangular matrices by products: LAPACK's general inverse takes several times as long."""
+"""Cholesky factors, and inverses of triangular matrices by products: a general inverse takes several times as long."""
 
 from __future__ import annotations
 
