@@ -111,10 +111,11 @@ def nearby_root(G: Array, sizes: Array, rounding: float) -> tuple[Array, Array, 
         if found is None:
             continue
         L, inverse = found
-        R, T, E = L.conj().T * size, (inverse / size).conj().T, math.sqrt(added) * inverse
+        E = math.sqrt(added) * inverse
+        R, inverse = L.conj().T * size, inverse / size
         if not there.all():
-            R, T = _spread(R, there), _spread(T.T, there).T
-        return from_host(R, G), from_host(T, G), from_host(E, G)
+            R, inverse = (_spread(X, there) for X in (R, inverse))
+        return from_host(R, G), from_host(inverse.conj().T, G), from_host(E, G)
     return None
 
 

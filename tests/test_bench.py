@@ -79,6 +79,17 @@ def test_short_calls_and_those_after_a_lead_are_measured_after_some_that_are_not
     assert seconds == {"a": 1.0}
 
 
+@pytest.mark.parametrize("quick", [False, True])
+def test_between_two_libraries_there_is_a_pause_and_a_lead(monkeypatch, quick):
+    asked = []
+    monkeypatch.setattr(timing, "interleaved", lambda calls, rounds, **pace: asked.append((rounds, pace)) or {"a": 2.0})
+    assert timing.milliseconds(Setting(quick=quick), {"a": int}, 7, warm_up=2, batch=0.5) == {"a": 2000.0}
+    ((rounds, pace),) = asked
+    assert pace.pop("clock")(int) >= 0.0
+    assert rounds == 7
+    assert pace == ({"warm_up": 1, "batch": 0.0} if quick else {"warm_up": 2, "batch": 0.5, "pause": 0.3, "lead": 0.2})
+
+
 def test_what_a_second_thread_brings_is_measured_where_there_is_one(monkeypatch):
     limits = pytest.importorskip("threadpoolctl").threadpool_limits
     asked = []

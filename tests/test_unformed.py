@@ -147,7 +147,7 @@ def test_no_rows_take_columns_that_are_formed():
 @pytest.mark.parametrize("case", ["generic", "sizes", "zero row"])
 @pytest.mark.parametrize(("r", "rank"), [(6, 6), (6, 8), (20, 20), (66, 66)])
 def test_a_cut_is_the_best_one(monkeypatch, backend, case, dtype, r, rank):
-    if case == "generic" and r < 60 and dtype == "float32":  # small matrices have digits to spare
+    if case == "generic" and r < 60 and (dtype == "float32" or rank == r):  # else near what counts as rounding
         monkeypatch.setattr(columns_module, "reorthonormalise", None)
     b, h, shape = 5, 0.05, (M + 2 * r, N + 2 * r)
     parts = _problem(case, r, b, dtype, shape=shape)

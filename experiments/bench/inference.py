@@ -11,7 +11,7 @@ import numpy as np
 from experiments.bench import batches, lenet5, nets
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
-from experiments.bench.timing import APART, device_clock, interleaved, settle
+from experiments.bench.timing import milliseconds, settle
 
 __all__ = ["GOALS", "run"]
 
@@ -52,9 +52,7 @@ def _compared(
     setting: Setting, work: str, calls: dict[str, Callable[[], Any]], rounds: int, goals: dict[str, float]
 ) -> Bench:
     """Time the calls in turn and compare the first with the others."""
-    pace: dict[str, Any] = {"warm_up": 1, "batch": 0.0} | ({} if setting.quick else APART)
-    seconds = interleaved(calls, 2 if setting.quick else rounds, clock=device_clock(setting.backend), **pace)
-    ms = {name: 1e3 * t for name, t in seconds.items()}
+    ms = milliseconds(setting, calls, 2 if setting.quick else rounds, warm_up=1)
     ours, *others = ms
     ratios = [Ratio(work, ours, ms[ours], name, ms[name], goals.get(name)) for name in others]
     setting.say(f"\n{work}")

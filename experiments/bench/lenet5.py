@@ -11,7 +11,7 @@ import numpy as np
 from experiments.bench import batches
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
-from experiments.bench.timing import APART, device_clock, interleaved, settle
+from experiments.bench.timing import milliseconds, settle
 from matode import AugmentedBUG, LowRank, Rank, Relative, State, euler
 from matode._array import Backend, namespace
 from nn import GradientFlow, lenet5
@@ -46,9 +46,7 @@ def run(setting: Setting) -> Bench:
         torch_lenet5 = importlib.import_module("experiments.bench.torch_lenet5")
         calls["PyTorch, dense"] = torch_lenet5.dense_step(x, labels)
         calls["PyTorch, low-rank"] = torch_lenet5.low_rank_step(RANKS, x, labels)
-    pace: dict[str, Any] = {"warm_up": 1, "batch": 0.0} if setting.quick else {"batch": 0.03} | APART
-    seconds = interleaved(calls, 3 if setting.quick else 40, clock=device_clock(setting.backend), **pace)
-    ms = {name: 1e3 * t for name, t in seconds.items()}
+    ms = milliseconds(setting, calls, 3 if setting.quick else 40, batch=0.03)
     work = f"LeNet5, batch {_BATCH}, ranks {', '.join(map(str, RANKS))}, tau = {_TAU}"
     ours, *others = ms
     ratios = [Ratio(work, ours, ms[ours], name, ms[name], GOALS.get(name)) for name in others]

@@ -9,7 +9,7 @@ from experiments.bench import batches, mlp_limit
 from experiments.bench.nets import DEPTH, FEATURES, Batches, Training, on_backend, sizes, torch_step, training
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
-from experiments.bench.timing import APART, device_clock, interleaved, settle
+from experiments.bench.timing import milliseconds, settle
 
 __all__ = ["DENSE_GOALS", "GOALS", "LOSS_GOAL", "NARROW_GOAL", "run"]
 
@@ -130,10 +130,7 @@ class _Groups:
         return {f"PyTorch, {what}": torch_step(what, width, rank, self.host)} if self.setting.torch else {}
 
     def _measured(self, width: int, rank: int | None, calls: Calls, rounds: int) -> dict[str, float]:
-        quick = self.setting.quick
-        pace: dict[str, Any] = {"warm_up": 1, "batch": 0.0} if quick else {"warm_up": 2, "batch": 0.05} | APART
-        seconds = interleaved(calls, 2 if quick else rounds, clock=device_clock(self.setting.backend), **pace)
-        ms = {name: 1e3 * t for name, t in seconds.items()}
+        ms = milliseconds(self.setting, calls, 2 if self.setting.quick else rounds, warm_up=2, batch=0.05)
         self.rows += [self._row(width, rank, name) | {"milliseconds": t} for name, t in ms.items()]
         return ms
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.bench.ratios import Ratio
 from experiments.bench.setting import Bench, Setting
-from experiments.bench.timing import APART, device_clock, interleaved, settle
+from experiments.bench.timing import milliseconds, settle
 from matode._array import Backend
 from matode.linalg import complement, orthonormality_defect
 
@@ -31,9 +31,7 @@ def run(setting: Setting) -> Bench:
     calls: dict[str, Callable[[], Any]] = {name: lambda X=X: complement(U, X) for name, X in inputs.items()}
     calls["its matrix products"] = _products(U, inputs["full rank"])
     calls["QR of both side by side"] = _qr(U, inputs["full rank"], setting.backend)
-    pace: dict[str, Any] = {"warm_up": 1, "batch": 0.0} if setting.quick else {"batch": 0.05} | APART
-    seconds = interleaved(calls, 2 if setting.quick else 15, clock=device_clock(setting.backend), **pace)
-    ms = {name: 1e3 * t for name, t in seconds.items()}
+    ms = milliseconds(setting, calls, 2 if setting.quick else 15, batch=0.05)
     work = f"orthonormalising {m} x {r} against {r} columns"
     setting.say(f"\n{work}, float32")
     goal = GOAL if (m, r) == _SIZE else None

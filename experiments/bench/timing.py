@@ -9,33 +9,26 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from statistics import median
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from experiments.bench.setting import Setting
 from matode._array import Backend
 from matode.heap import settle
 from nn.compiled import kernels
 
 __all__ = [
-    "APART",
     "compiled",
     "device_clock",
     "interleaved",
+    "milliseconds",
     "one_thread",
     "samples",
     "settle",
     "speedup",
     "threads",
 ]
-
-APART: Mapping[str, float] = MappingProxyType({"pause": 0.3, "lead": 0.2})
-"""The pace of :func:`samples` where two libraries run in turn.
-
-The threads of one keep a core busy for a while after their work: with a tenth of this pause they slow down the other by
-up to a half. After a pause short calls are slower too, for some 0.1 s; in training, steps follow steps.
-"""
 
 Clock = Callable[[Callable[[], Any]], float]
 """``clock(call)`` runs the call and returns the seconds that it took."""
@@ -197,6 +190,22 @@ def interleaved(
     """Return the median of each call's :func:`samples` in seconds."""
     times = samples(calls, repetitions, warm_up=warm_up, batch=batch, pause=pause, lead=lead, clock=clock)
     return {name: median(values) for name, values in times.items()}
+
+
+def milliseconds(
+    setting: Setting, calls: Mapping[str, Callable[[], Any]], rounds: int, *, warm_up: int = 3, batch: float = 0.0
+) -> dict[str, float]:
+    """Return the median of each call's time, of two libraries in turn; with a quick setting, of calls one by one.
+
+    The threads of one library keep a core busy for a while after their work: with a tenth of this pause they slow down
+    the other by up to a half. After a pause short calls are slower too, for some 0.1 s; in training, steps follow
+    steps.
+    """
+    pace: dict[str, Any] = {"warm_up": warm_up, "batch": batch, "pause": 0.3, "lead": 0.2}
+    if setting.quick:
+        pace = {"warm_up": 1, "batch": 0.0}
+    seconds = interleaved(calls, rounds, clock=device_clock(setting.backend), **pace)
+    return {name: 1e3 * t for name, t in seconds.items()}
 
 
 def _repeated(call: Callable[[], Any], count: int) -> Callable[[], Any]:

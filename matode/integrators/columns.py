@@ -219,4 +219,4 @@ def _hermitian(G: Array) -> Array:
 
 def _root(squares: Array) -> Array:
     xp = namespace(squares)
-    return xp.sqrt(xp.maximum(squares, 0.0))
+    return xp.sqrt(xp.maximum(squares, 0.0))  # of few numbers: positive_part is made for many
